@@ -1,0 +1,476 @@
+//! Prints values as kustomize prints them.
+//!
+//! kustomize's last step is go-yaml 2 with keys in natural order; the choice of quotes,
+//! block scalars and line folds below follows that emitter, so that output can be
+//! compared byte by byte. It differs in one class on purpose: text that a YAML 1.1
+//! reader would not give back (`=`, `<<`, line separators other than `\n`) is quoted.
+//! Checked against `kubectl kustomize` in `tests/integration/yaml.rs`.
+
+use super::scalar::{reads_as_string, whole};
+use serde_json::{Map, Number, Value};
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+const WIDTH: usize = 80;
+/// Longer keys, or keys of several lines, take the explicit form `? key`.
+const SIMPLE_KEY: usize = 128;
+
+/// Prints one document, ending in a newline.
+pub fn write(value: &Value) -> String {
+    let mut out = Emitter { out: String::with_capacity(512), line_start: 0 };
+    out.document(value);
+    out.out
+}
+
+/// Prints several documents separated by `---`.
+pub fn write_documents<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
+    let mut out = Emitter { out: String::new(), line_start: 0 };
+    for (i, value) in values.into_iter().enumerate() {
+        if i > 0 {
+            out.out.push_str("---\n");
+            out.line_start = out.out.len();
+        }
+        out.document(value);
+    }
+    out.out
+}
+
+/// Prints a value as JSON on one line: a form that every YAML reader takes as it is.
+pub fn write_json_string(value: &Value) -> String {
+    value.to_string()
+}
+
+struct Emitter {
+    out: String,
+    line_start: usize,
+}
+
+/// How a scalar is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Single,
+    Double,
+    Literal,
+}
+
+impl Emitter {
+    fn document(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) if !map.is_empty() => self.mapping(map, 0, true),
+            Value::Array(items) if !items.is_empty() => self.sequence(items, 0, true),
+            other => {
+                self.leaf(other, 2);
+                self.newline();
+            }
+        }
+    }
+
+    fn newline(&mut self) {
+        self.out.push('\n');
+        self.line_start = self.out.len();
+    }
+
+    fn indent(&mut self, n: usize) {
+        for _ in 0..n {
+            self.out.push(' ');
+        }
+    }
+
+    fn column(&self) -> usize {
+        // The emitter we follow counts characters.
+        self.out[self.line_start..].chars().count()
+    }
+
+    /// Prints a block mapping; `here` says that the cursor already stands where the first key goes.
+    fn mapping(&mut self, map: &Map<String, Value>, indent: usize, mut here: bool) {
+        for (key, value) in in_natural_order(map) {
+            if !here {
+                self.indent(indent);
+            }
+            here = false;
+            if key.len() > SIMPLE_KEY || key.contains('\n') {
+                self.out.push_str("? ");
+                self.text(key, indent + 2, false);
+                self.newline();
+                self.indent(indent);
+            } else {
+                self.text(key, indent + 2, true);
+            }
+            self.out.push(':');
+            self.value_after_key(value, indent);
+        }
+    }
+
+    fn value_after_key(&mut self, value: &Value, indent: usize) {
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                self.newline();
+                self.mapping(map, indent + 2, false);
+            }
+            Value::Array(items) if !items.is_empty() => {
+                self.newline();
+                self.sequence(items, indent, false);
+            }
+            leaf => {
+                self.out.push(' ');
+                self.leaf(leaf, indent + 2);
+                self.newline();
+            }
+        }
+    }
+
+    fn sequence(&mut self, items: &[Value], indent: usize, mut here: bool) {
+        for item in items {
+            if !here {
+                self.indent(indent);
+            }
+            here = false;
+            self.out.push_str("- ");
+            match item {
+                Value::Object(map) if !map.is_empty() => self.mapping(map, indent + 2, true),
+                Value::Array(inner) if !inner.is_empty() => self.sequence(inner, indent + 2, true),
+                leaf => {
+                    self.leaf(leaf, indent + 2);
+                    self.newline();
+                }
+            }
+        }
+    }
+
+    fn leaf(&mut self, value: &Value, indent: usize) {
+        match value {
+            Value::Null => self.out.push_str("null"),
+            Value::Bool(b) => self.out.push_str(if *b { "true" } else { "false" }),
+            Value::Number(n) => self.number(n),
+            Value::String(s) => self.text(s, indent, false),
+            Value::Array(_) => self.out.push_str("[]"),
+            Value::Object(_) => self.out.push_str("{}"),
+        }
+    }
+
+    fn number(&mut self, n: &Number) {
+        match n.as_f64() {
+            Some(f) if n.is_f64() => match whole(f) {
+                Some(whole) => self.out.push_str(&whole.to_string()),
+                None => self.out.push_str(&go_float(f)),
+            },
+            _ => {
+                let _ = write!(self.out, "{n}");
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, indent: usize, key: bool) {
+        match style(text, key) {
+            Style::Plain => self.plain(text, indent, key),
+            Style::Single => self.single(text, indent, key),
+            Style::Double => self.double(text, indent, key),
+            Style::Literal => self.literal(text, indent),
+        }
+    }
+
+    fn fold(&mut self, indent: usize) {
+        self.newline();
+        self.indent(indent);
+    }
+
+    fn plain(&mut self, text: &str, indent: usize, key: bool) {
+        if key || self.column() + text.len() <= WIDTH {
+            self.out.push_str(text);
+            return;
+        }
+        let mut spaces = false;
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            if c == ' ' {
+                if !spaces && self.column() > WIDTH && chars.peek() != Some(&' ') {
+                    self.fold(indent);
+                } else {
+                    self.out.push(c);
+                }
+                spaces = true;
+            } else {
+                self.out.push(c);
+                spaces = false;
+            }
+        }
+    }
+
+    fn single(&mut self, text: &str, indent: usize, key: bool) {
+        self.out.push('\'');
+        let mut spaces = false;
+        let mut chars = text.char_indices().peekable();
+        while let Some((i, c)) = chars.next() {
+            if c == ' ' {
+                let inside = i > 0 && i + 1 < text.len();
+                let next_is_space = chars.peek().is_some_and(|(_, n)| *n == ' ');
+                if !key && !spaces && inside && !next_is_space && self.column() > WIDTH {
+                    self.fold(indent);
+                } else {
+                    self.out.push(c);
+                }
+                spaces = true;
+                continue;
+            }
+            if c == '\'' {
+                self.out.push('\'');
+            }
+            self.out.push(c);
+            spaces = false;
+        }
+        self.out.push('\'');
+    }
+
+    fn double(&mut self, text: &str, indent: usize, key: bool) {
+        self.out.push('"');
+        // The emitter we follow looks for the mark at the start whatever the position, and
+        // then escapes every character.
+        let escape_all = text.starts_with('\u{feff}');
+        let mut spaces = false;
+        let mut chars = text.char_indices().peekable();
+        while let Some((i, c)) = chars.next() {
+            if escape_all
+                || !printable(c)
+                || matches!(c, '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' | '"' | '\\')
+            {
+                self.escape(c);
+                spaces = false;
+            } else if c == ' ' {
+                if !key && !spaces && i > 0 && i + 1 < text.len() && self.column() > WIDTH {
+                    self.fold(indent);
+                    if chars.peek().is_some_and(|(_, n)| *n == ' ') {
+                        self.out.push('\\');
+                    }
+                } else {
+                    self.out.push(c);
+                }
+                spaces = true;
+            } else {
+                self.out.push(c);
+                spaces = false;
+            }
+        }
+        self.out.push('"');
+    }
+
+    fn escape(&mut self, c: char) {
+        let short = match c {
+            '\0' => "\\0",
+            '\u{7}' => "\\a",
+            '\u{8}' => "\\b",
+            '\t' => "\\t",
+            '\n' => "\\n",
+            '\u{b}' => "\\v",
+            '\u{c}' => "\\f",
+            '\r' => "\\r",
+            '\u{1b}' => "\\e",
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\u{85}' => "\\N",
+            '\u{a0}' => "\\_",
+            '\u{2028}' => "\\L",
+            '\u{2029}' => "\\P",
+            _ => "",
+        };
+        if !short.is_empty() {
+            self.out.push_str(short);
+            return;
+        }
+        let code = c as u32;
+        let _ = match code {
+            0..=0xff => write!(self.out, "\\x{code:02X}"),
+            0x100..=0xffff => write!(self.out, "\\u{code:04X}"),
+            _ => write!(self.out, "\\U{code:08X}"),
+        };
+    }
+
+    fn literal(&mut self, text: &str, indent: usize) {
+        self.out.push('|');
+        if text.starts_with([' ', '\n']) {
+            self.out.push('2');
+        }
+        if !text.ends_with('\n') {
+            self.out.push('-');
+        } else if text.len() == 1 || text.ends_with("\n\n") {
+            self.out.push('+');
+        }
+        for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+            self.newline();
+            if !line.is_empty() {
+                self.indent(indent);
+                self.out.push_str(line);
+            }
+        }
+    }
+}
+
+/// Chooses how a string is written.
+fn style(text: &str, key: bool) -> Style {
+    if is_simple_word(text) {
+        return if reads_as_string(text) { Style::Plain } else { Style::Double };
+    }
+    let a = Analysis::of(text);
+    if text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+        return Style::Double;
+    }
+    let wanted = if text.contains('\n') {
+        Style::Literal
+    } else if reads_as_string(text) {
+        Style::Plain
+    } else {
+        Style::Double
+    };
+    match wanted {
+        Style::Literal if key || !a.block_allowed => Style::Double,
+        Style::Plain if a.plain_allowed => Style::Plain,
+        Style::Plain if a.single_allowed => Style::Single,
+        Style::Plain => Style::Double,
+        other => other,
+    }
+}
+
+/// Most names and values: letters, digits and a few signs, nothing to analyse.
+fn is_simple_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.as_bytes()[0].is_ascii_alphabetic()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+}
+
+struct Analysis {
+    plain_allowed: bool,
+    single_allowed: bool,
+    block_allowed: bool,
+}
+
+impl Analysis {
+    fn of(text: &str) -> Self {
+        if text.is_empty() {
+            return Self { plain_allowed: true, single_allowed: true, block_allowed: false };
+        }
+        let mut indicators = text.starts_with("---") || text.starts_with("...");
+        let (mut line_breaks, mut special) = (false, false);
+        let (mut leading, mut trailing, mut trailing_space) = (false, false, false);
+        let (mut break_space, mut space_break) = (false, false);
+        let (mut previous_space, mut previous_break) = (false, false);
+        let mut preceded_by_blank = true;
+        let mut chars = text.char_indices().peekable();
+        while let Some((i, c)) = chars.next() {
+            let next = chars.peek().map(|(_, n)| *n);
+            let followed_by_blank = next.is_none_or(|n| matches!(n, ' ' | '\t' | '\n' | '\r'));
+            indicators |= match c {
+                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
+                | '`'
+                    if i == 0 =>
+                {
+                    true
+                }
+                '?' | '-' if i == 0 => followed_by_blank,
+                ':' => followed_by_blank,
+                '#' => preceded_by_blank,
+                _ => false,
+            };
+            special |= !printable(c);
+            let last = next.is_none();
+            if c == ' ' {
+                leading |= i == 0;
+                trailing |= last;
+                trailing_space |= last;
+                break_space |= previous_break;
+                (previous_space, previous_break) = (true, false);
+            } else if c == '\n' {
+                line_breaks = true;
+                leading |= i == 0;
+                trailing |= last;
+                space_break |= previous_space;
+                (previous_space, previous_break) = (false, true);
+            } else {
+                (previous_space, previous_break) = (false, false);
+            }
+            preceded_by_blank = matches!(c, ' ' | '\t' | '\n' | '\r');
+        }
+        let clean = !space_break && !special;
+        Self {
+            plain_allowed: clean && !leading && !trailing && !break_space && !line_breaks && !indicators,
+            single_allowed: clean && !break_space,
+            block_allowed: clean && !trailing_space,
+        }
+    }
+}
+
+fn printable(c: char) -> bool {
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}') && c != '\u{feff}'
+}
+
+/// Prints a float as Go's `strconv.FormatFloat(f, 'g', -1, 64)`.
+fn go_float(f: f64) -> String {
+    let scientific = format!("{f:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if exponent < -4 || exponent >= 6 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{mantissa}e{sign}{:02}", exponent.abs())
+    } else {
+        format!("{f}")
+    }
+}
+
+/// Returns the entries in the order kustomize prints them.
+///
+/// go-yaml's comparison is no order for some keys (`a10 < a1b < a2 < a10`), and its result
+/// then changes from run to run. Inserting one by one from the sorted map gives the same
+/// result where there is one, and always the same otherwise.
+fn in_natural_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut keys: Vec<(&String, &Value)> = Vec::with_capacity(map.len());
+    for entry in map.iter() {
+        let end = keys.last().is_none_or(|last| natural(last.0, entry.0) != Ordering::Greater);
+        let at =
+            if end { keys.len() } else { keys.partition_point(|k| natural(k.0, entry.0) == Ordering::Less) };
+        keys.insert(at, entry);
+    }
+    keys
+}
+
+/// Compares keys as go-yaml does: runs of digits by their number, letters
+/// after all other signs.
+fn natural(a: &str, b: &str) -> Ordering {
+    let plain = |s: &str| s.bytes().all(|c| c.is_ascii_lowercase());
+    if plain(a) && plain(b) {
+        return a.cmp(b);
+    }
+    let (x, y): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    for i in 0..x.len().min(y.len()) {
+        if x[i] == y[i] {
+            continue;
+        }
+        let (xl, yl) = (x[i].is_alphabetic(), y[i].is_alphabetic());
+        if xl && yl {
+            return x[i].cmp(&y[i]);
+        }
+        if xl || yl {
+            return if yl { Ordering::Less } else { Ordering::Greater };
+        }
+        return numbers(&x, &y, i);
+    }
+    x.len().cmp(&y.len())
+}
+
+/// Compares two texts that differ at `i`, where neither has a letter.
+fn numbers(x: &[char], y: &[char], i: usize) -> Ordering {
+    let mut start = 0u64;
+    if x[i] == '0' || y[i] == '0' {
+        let leading = x[..i].iter().rev().take_while(|c| c.is_ascii_digit()).any(|c| *c != '0');
+        start = u64::from(leading);
+    }
+    let run = |t: &[char]| {
+        let mut n = start;
+        let mut end = i;
+        while let Some(d) = t.get(end).and_then(|c| c.to_digit(10)) {
+            n = n.wrapping_mul(10).wrapping_add(u64::from(d));
+            end += 1;
+        }
+        (n, end)
+    };
+    let ((xn, xe), (yn, ye)) = (run(x), run(y));
+    xn.cmp(&yn).then(xe.cmp(&ye)).then(x[i].cmp(&y[i]))
+}
