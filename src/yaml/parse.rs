@@ -3,7 +3,6 @@
 use super::node::{Data, Entry, Mark, Node, Scalar};
 use crate::error::{Origin, Violation};
 use serde_yaml::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, Tag};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -407,15 +406,4 @@ fn merge_into(entries: &mut Vec<Entry>, merge: Node) -> Result<(), YamlError> {
         }
     }
     Ok(())
-}
-
-/// Keeps the type of the parser's borrowed tags out of the builder.
-trait AsTag {
-    fn as_deref(&self) -> Option<&Tag>;
-}
-
-impl AsTag for Option<Cow<'_, Tag>> {
-    fn as_deref(&self) -> Option<&Tag> {
-        self.as_ref().map(|t| t.as_ref())
-    }
 }

@@ -1,5 +1,5 @@
 //! Builders and helpers that every test may use.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::expect_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
