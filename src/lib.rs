@@ -18,4 +18,5 @@ pub mod model;
 pub mod redact;
 pub mod stage;
 pub mod suggest;
+pub mod template;
 pub mod yaml;
