@@ -2,7 +2,9 @@
 
 pub mod cluster;
 pub mod component;
+pub mod fleet;
 pub mod id;
+pub mod overlay;
 pub mod platform;
 pub mod settings;
 pub mod unit;
