@@ -7,5 +7,6 @@ pub mod id;
 pub mod overlay;
 pub mod platform;
 pub mod settings;
+pub mod tree;
 pub mod unit;
 pub mod values;
