@@ -1,7 +1,9 @@
 //! The pure verbs of the line: no I/O in here.
 
 pub mod applications;
+pub mod diff;
 pub mod firewall;
+pub mod gather;
 pub mod names;
 pub mod overlay;
 pub mod render;
