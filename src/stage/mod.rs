@@ -1,1 +1,2 @@
 //! Filled in by the steps that follow.
+pub mod lint;
