@@ -50,6 +50,15 @@ impl Checker {
         })
     }
 
+    /// Returns every violation of a value that has no tree with places, keys relative to it.
+    pub fn plain_violations(&self, value: &Value) -> Violations {
+        let masked = |e: ValidationError<'_>| {
+            let key = e.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            Violation::error(e.masked().to_string()).key(key)
+        };
+        self.validator.iter_errors(value).map(masked).collect()
+    }
+
     /// Returns every violation, in the order of the file.
     pub fn violations(&self, node: &Node, value: &Value, file: &Arc<str>) -> Violations {
         let mut found = Vec::new();
