@@ -4,6 +4,7 @@ pub mod applications;
 pub mod diff;
 pub mod firewall;
 pub mod gather;
+pub mod lint;
 pub mod names;
 pub mod overlay;
 pub mod render;
