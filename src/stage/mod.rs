@@ -1,1 +1,3 @@
 //! Filled in by the steps that follow.
+
+pub mod bindings;
