@@ -1,0 +1,4 @@
+//! Helpers for the tests of the Git side.
+#![allow(dead_code)]
+
+pub mod git;
