@@ -1,5 +1,6 @@
 //! The nouns of the line, one a file.
 
+pub mod binding;
 pub mod cluster;
 pub mod component;
 pub mod fleet;

@@ -2,6 +2,7 @@
 
 pub mod applications;
 pub mod diff;
+pub mod bindings;
 pub mod firewall;
 pub mod gather;
 pub mod lint;

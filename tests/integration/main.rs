@@ -5,4 +5,5 @@ mod catalog;
 mod common;
 mod git_local;
 mod support;
+mod tenants;
 mod yaml;
