@@ -28,6 +28,7 @@ pub mod reconcile;
 pub mod redact;
 pub mod report;
 pub mod stage;
+pub mod stop;
 pub mod suggest;
 pub mod telemetry;
 pub mod template;

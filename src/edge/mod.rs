@@ -4,4 +4,5 @@ pub mod embedded;
 pub mod folder;
 pub mod git;
 pub mod load;
+pub mod memo;
 pub mod source;
