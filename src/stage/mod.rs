@@ -1,8 +1,8 @@
 //! The pure verbs of the line: no I/O in here.
 
 pub mod applications;
-pub mod diff;
 pub mod bindings;
+pub mod diff;
 pub mod firewall;
 pub mod gather;
 pub mod lint;
