@@ -71,7 +71,7 @@ pub struct HeldReport {
 }
 
 /// A message in a report.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Said {
     /// `error`, `warning` or `notice`.
     pub severity: &'static str,

@@ -3,6 +3,7 @@
 use super::print;
 use crate::cli::{Cli, SchemaOf};
 use crate::error::{Error, Result};
+use crate::model::binding::BindingFile;
 use crate::model::cluster::{ClusterFile, schema_of};
 use crate::model::component::ComponentFile;
 use crate::model::platform::{ArgocdValues, VaultValues};
@@ -26,7 +27,7 @@ struct Values {
 pub fn schema(of: SchemaOf) -> Value {
     match of {
         SchemaOf::Cluster => schema_of::<ClusterFile>(),
-        SchemaOf::Binding => Value::Null,
+        SchemaOf::Binding => schema_of::<BindingFile>(),
         SchemaOf::Config => schema_of::<Settings>(),
         SchemaOf::Component => schema_of::<ComponentFile>(),
         SchemaOf::Values => schema_of::<Values>(),

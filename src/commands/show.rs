@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::report::{HeldReport, Report, Said};
 use crate::telemetry::colours;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 /// How many messages are printed before the rest is counted.
@@ -30,6 +31,8 @@ pub fn error(error: &Error) {
 pub fn report(report: &Report, quiet: bool) {
     let mut out = String::new();
     let mut said = 0;
+    // One broken file may hold many clusters; it is said once.
+    let mut before: BTreeSet<&Said> = BTreeSet::new();
     if !quiet {
         for notice in &report.notices {
             message(&mut out, notice);
@@ -37,7 +40,7 @@ pub fn report(report: &Report, quiet: bool) {
         }
     }
     for held in &report.held {
-        for why in &held.why {
+        for why in held.why.iter().filter(|why| before.insert(why)) {
             said += 1;
             if said <= MOST {
                 message(&mut out, why);
