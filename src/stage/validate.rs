@@ -1,6 +1,6 @@
 //! [`Overlaid`] → [`Hydrated`]: checks the objects of one unit, and prints them as final bytes.
 
-use super::{firewall, names};
+use super::{firewall, lint, names};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::id::Part;
 use crate::model::unit::{File, Hydrated, ObjectRef, Overlaid, RenderUnit, Work};
@@ -30,10 +30,12 @@ pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, V
     for manifest in overlaid.objects {
         check_object(&manifest.value, &manifest.at, &mut found);
         found.extend(firewall::check(&manifest.value, &manifest.at, public));
+        found.extend(lint::lint(&manifest.value, &manifest.at));
         let reference = ObjectRef::of(&manifest.value);
         objects.push((reference, manifest.at, manifest.value));
     }
     check_twice(&objects, &mut found);
+    found.extend(lint::lint_writers(objects.iter().map(|(_, at, value)| (value, at))));
     let warnings: Violations = found.iter().filter(|v| !v.is_error()).cloned().collect();
     if found.iter().any(Violation::is_error) {
         return Err(found);

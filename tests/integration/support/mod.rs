@@ -1,4 +1,5 @@
-//! Helpers for the tests of the Git side.
+//! Helpers for several tests.
 #![allow(dead_code)]
 
+pub mod crds;
 pub mod git;
