@@ -9,18 +9,23 @@
 //! * [`publish`]: the loop around them that survives lost races.
 
 mod clock;
+mod credentials;
 mod local;
 mod loose;
+mod mirror;
 mod pack;
 mod publish;
 mod reference;
 mod remote;
 mod repository;
+mod server;
 mod settings;
+mod smart;
 mod store;
 mod write;
 
 pub use clock::{Clock, SystemClock};
+pub use credentials::Credentials;
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};

@@ -2,3 +2,5 @@
 #![allow(dead_code)]
 
 pub mod git;
+pub mod proxy;
+pub mod server;
