@@ -11,6 +11,7 @@
 //! * [`kustomize`]: the overlay engine, which knows nothing of fleets.
 //! * [`yaml`]: the one place that reads and writes YAML.
 
+pub mod definition;
 pub mod edge;
 pub mod error;
 pub mod kustomize;
@@ -18,4 +19,5 @@ pub mod model;
 pub mod redact;
 pub mod stage;
 pub mod suggest;
+pub mod template;
 pub mod yaml;

@@ -1,1 +1,10 @@
-//! Filled in by the steps that follow.
+//! The pure verbs of the line: no I/O in here.
+
+pub mod applications;
+pub mod firewall;
+pub mod names;
+pub mod overlay;
+pub mod render;
+pub mod resolve;
+pub mod units;
+pub mod validate;
