@@ -4,5 +4,6 @@
 mod common;
 mod git_http;
 mod git_local;
+mod git_settle;
 mod support;
 mod yaml;

@@ -6,10 +6,12 @@
 //!
 //! * [`Remote`]: where a repository is.
 //! * [`Repository`]: fetch, tree, commit, push.
+//! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
 
 mod clock;
 mod credentials;
+mod history;
 mod local;
 mod loose;
 mod mirror;
@@ -26,6 +28,7 @@ mod write;
 
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
+pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};
