@@ -10,5 +10,6 @@ pub mod names;
 pub mod overlay;
 pub mod render;
 pub mod resolve;
+pub mod settle;
 pub mod units;
 pub mod validate;

@@ -3,7 +3,9 @@
 
 mod catalog;
 mod common;
+mod git_http;
 mod git_local;
+mod git_settle;
 mod support;
 mod tenants;
 mod yaml;
