@@ -11,6 +11,7 @@
 //! * [`kustomize`]: the overlay engine, which knows nothing of fleets.
 //! * [`yaml`]: the one place that reads and writes YAML.
 
+pub mod audit;
 pub mod edge;
 pub mod error;
 pub mod kustomize;

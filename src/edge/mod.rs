@@ -1,1 +1,3 @@
-//! Filled in by the steps that follow.
+//! The world: all I/O, one service a folder.
+
+pub mod argocd;

@@ -1,1 +1,3 @@
-//! Filled in by the steps that follow.
+//! The nouns, one a file.
+
+pub mod sync;

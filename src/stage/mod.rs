@@ -1,1 +1,3 @@
-//! Filled in by the steps that follow.
+//! The pure verbs between the nouns.
+
+pub mod sync_plan;

@@ -1,5 +1,6 @@
 //! The one test binary: a file per stage or command.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod argocd;
 mod common;
 mod yaml;
