@@ -1,3 +1,8 @@
-//! The world: all I/O, one service a folder.
+//! The world: all I/O, one service a file.
 
 pub mod argocd;
+pub mod embedded;
+pub mod folder;
+pub mod git;
+pub mod load;
+pub mod source;

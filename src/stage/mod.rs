@@ -1,3 +1,15 @@
-//! The pure verbs between the nouns.
+//! The pure verbs of the line: no I/O in here.
 
+pub mod applications;
+pub mod bindings;
+pub mod diff;
+pub mod firewall;
+pub mod gather;
+pub mod lint;
+pub mod names;
+pub mod overlay;
+pub mod render;
+pub mod resolve;
 pub mod sync_plan;
+pub mod units;
+pub mod validate;

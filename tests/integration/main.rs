@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod argocd;
+mod catalog;
 mod common;
+mod git_local;
+mod support;
+mod tenants;
 mod yaml;
