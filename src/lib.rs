@@ -14,6 +14,7 @@
 //! * [`yaml`]: the one place that reads and writes YAML.
 
 pub mod agent;
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod config;

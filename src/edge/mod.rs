@@ -1,5 +1,6 @@
 //! The world: all I/O, one service a file.
 
+pub mod argocd;
 pub mod embedded;
 pub mod folder;
 pub mod git;

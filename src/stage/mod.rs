@@ -11,5 +11,6 @@ pub mod overlay;
 pub mod render;
 pub mod resolve;
 pub mod settle;
+pub mod sync_plan;
 pub mod units;
 pub mod validate;
