@@ -3,4 +3,8 @@
 
 mod common;
 mod overlay_corpus;
+mod overlay_fields;
+mod overlay_objects;
+mod overlay_property;
+mod overlay_scene;
 mod yaml;

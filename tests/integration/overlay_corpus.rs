@@ -49,7 +49,10 @@ impl Case {
             (None, Some(refused)) => {
                 let mut lines = refused.lines();
                 let says = lines.next().and_then(|l| Regex::new(l).ok());
-                assert!(lines.next().is_some_and(|l| l.len() > "why: ".len() && l.starts_with("why: ")), "{name}: no why");
+                assert!(
+                    lines.next().is_some_and(|l| l.len() > "why: ".len() && l.starts_with("why: ")),
+                    "{name}: no why"
+                );
                 let kubectl = match lines.next() {
                     Some("kubectl: refuses") => Peer::Refuses,
                     Some("kubectl: builds") => Peer::Builds,
@@ -83,7 +86,10 @@ impl Case {
     fn fault(&self) -> Option<String> {
         match (&self.expected, self.build()) {
             (Expected::Output(want), Ok(built)) => {
-                let missing = self.warns.as_ref().filter(|w| !built.warnings.iter().any(|v| w.is_match(&v.to_string())));
+                let missing = self
+                    .warns
+                    .as_ref()
+                    .filter(|w| !built.warnings.iter().any(|v| w.is_match(&v.to_string())));
                 if let Some(warns) = missing {
                     return Some(format!("no warning matches {warns}: {:?}", built.warnings));
                 }
