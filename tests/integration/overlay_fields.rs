@@ -266,21 +266,19 @@ fn elements(dice: &mut Dice, list: &[Value], depth: usize) -> Value {
         }
         patch.push(one);
     }
-    if dice.chance(25) {
-        if let Some(Value::Object(like)) = list.first() {
-            let mut fresh = like.clone();
-            for key in ["name", "mountPath"] {
-                if fresh.contains_key(key) {
-                    fresh.insert(key.to_owned(), json!("/fresh"));
-                }
+    if let Some(Value::Object(like)) = list.first().filter(|_| dice.chance(25)) {
+        let mut fresh = like.clone();
+        for key in ["name", "mountPath"] {
+            if fresh.contains_key(key) {
+                fresh.insert(key.to_owned(), json!("/fresh"));
             }
-            for key in ["containerPort", "port"] {
-                if fresh.contains_key(key) {
-                    fresh.insert(key.to_owned(), json!(7777));
-                }
-            }
-            patch.push(Value::Object(fresh));
         }
+        for key in ["containerPort", "port"] {
+            if fresh.contains_key(key) {
+                fresh.insert(key.to_owned(), json!(7777));
+            }
+        }
+        patch.push(Value::Object(fresh));
     }
     Value::Array(patch)
 }
