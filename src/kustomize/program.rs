@@ -20,7 +20,6 @@ use super::transform::variables::{self, Variable, Variables};
 use super::transform::{Failure, names};
 use crate::error::{Origin, Violation, Violations};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What one operation does to the objects.
 #[derive(Clone, Debug)]
@@ -71,8 +70,6 @@ pub enum Op {
 pub struct Program {
     /// The operations in order.
     pub ops: Vec<Op>,
-    /// The field specs that hold at the end.
-    pub config: Arc<Config>,
 }
 
 /// Which entries of an overlay found something; cheap to copy and to unite.

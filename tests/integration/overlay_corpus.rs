@@ -80,6 +80,7 @@ impl Case {
     fn build(&self) -> Result<Built, Error> {
         let disk = Disk::open(&self.input)?;
         build(&disk, self.root.as_deref().unwrap_or("."), &BuildOptions::default())
+            .map_err(|violations| Error::input("the build failed").with(violations))
     }
 
     /// Says how our engine differs from what is expected, if it does.

@@ -161,7 +161,7 @@ impl Compiler {
                 let mut own = Arc::new(Config::default());
                 let ops = self.target(&kustomization, &below, &mut own)?;
                 merge_config(config, &own).map_err(|why| vec![Violation::error(why).at(at.clone())])?;
-                Ok(Op::Base(Box::new(Program { ops, config: own }), at.clone()))
+                Ok(Op::Base(Box::new(Program { ops }), at.clone()))
             }
         }
     }
