@@ -35,9 +35,23 @@ pub fn write_documents<'a>(values: impl IntoIterator<Item = &'a Value>) -> Strin
     out.out
 }
 
-/// Prints a value as JSON on one line: a form that every YAML reader takes as it is.
+/// Prints a value on one line, as JSON that YAML readers take too: characters that YAML
+/// does not print, or takes for line breaks, are escaped.
 pub fn write_json_string(value: &Value) -> String {
-    value.to_string()
+    let json = value.to_string();
+    if json.chars().all(|c| printable(c) && !is_separator(c)) {
+        return json;
+    }
+    let mut out = Emitter { out: String::with_capacity(json.len() + 16), line_start: 0 };
+    for c in json.chars() {
+        if printable(c) && !is_separator(c) { out.out.push(c) } else { out.escape(c) }
+    }
+    out.out
+}
+
+/// Returns true for what some YAML readers take for a line break.
+fn is_separator(c: char) -> bool {
+    matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 struct Emitter {
@@ -311,7 +325,7 @@ fn style(text: &str, key: bool) -> Style {
         return if reads_as_string(text) { Style::Plain } else { Style::Double };
     }
     let a = Analysis::of(text);
-    if text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
+    if text.contains(is_separator) {
         return Style::Double;
     }
     let wanted = if text.contains('\n') {

@@ -1,0 +1,124 @@
+//! Where a repository is: a folder or a URL.
+
+use crate::error::{Error, Result};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use url::Url;
+
+/// A parsed repository address. It never holds a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// A repository in a folder on this machine.
+    Local(PathBuf),
+    /// A repository behind the smart HTTP protocol.
+    Http(Url),
+}
+
+impl Remote {
+    /// Reads an address as a user writes it: a path, `file://…`, `https://…` or `http://…`.
+    ///
+    /// A user or password in a URL is refused: it would end up in process lists and logs.
+    pub fn parse(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::input("the repository address is empty"));
+        }
+        if !text.contains("://") {
+            return match scp_like(text) {
+                Some(host) => Err(no_ssh(host)),
+                None => Ok(Remote::Local(PathBuf::from(text))),
+            };
+        }
+        let url = Url::parse(text)
+            .map_err(|e| Error::input("the repository address is not a valid URL").because(e))?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        match url.scheme() {
+            "https" | "http" => Self::http(url, &host),
+            "file" => url
+                .to_file_path()
+                .map(Remote::Local)
+                .map_err(|()| Error::input("a file:// address needs an absolute path and no host")),
+            "ssh" | "git+ssh" | "ssh+git" => Err(no_ssh(&host)),
+            other => Err(Error::input(format!("the repository address has the unknown scheme `{other}`"))
+                .hint("known: https, http, file, or a path")),
+        }
+    }
+
+    fn http(mut url: Url, host: &str) -> Result<Self> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::input(format!(
+                "the repository address for {host} holds a user or password; credentials never stand in a URL"
+            ))
+            .hint("remove them, and set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD (or HYDRANT_GIT_PASSWORD_FILE)"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(Error::input(
+                "the repository address has a `?` or `#` part, which Git does not know",
+            ));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(Remote::Http(url))
+    }
+
+    /// Returns the folder of a local repository.
+    pub fn local(&self) -> Option<&Path> {
+        match self {
+            Remote::Local(path) => Some(path),
+            Remote::Http(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Remote::Local(path) => write!(f, "{}", path.display()),
+            Remote::Http(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+/// Returns the host of `user@host:path`, the short form of an SSH address.
+fn scp_like(text: &str) -> Option<&str> {
+    let (before, _) = text.split_once(':')?;
+    // A path such as `./a:b`, or a drive letter, is no host.
+    if before.contains('/') || before.len() < 2 {
+        return None;
+    }
+    Some(before.rsplit_once('@').map_or(before, |(_, host)| host))
+}
+
+fn no_ssh(host: &str) -> Error {
+    Error::input(format!("the repository address for {host} needs SSH, which this version does not speak"))
+        .hint("use the https:// address of the repository with a token (HYDRANT_GIT_PASSWORD_FILE)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_an_address_are_refused_and_not_shown() {
+        for text in ["https://me:hunter2@git.example/x.git", "https://hunter2@git.example/x.git"] {
+            let error = Remote::parse(text).unwrap_err();
+            let shown = format!("{error} {:?}", error.hints);
+            assert!(shown.contains("git.example") && !shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn paths_and_urls_are_told_apart() {
+        assert_eq!(Remote::parse("/srv/x.git").unwrap(), Remote::Local("/srv/x.git".into()));
+        assert_eq!(Remote::parse("file:///srv/x.git").unwrap(), Remote::Local("/srv/x.git".into()));
+        assert_eq!(Remote::parse("./a:b").unwrap(), Remote::Local("./a:b".into()));
+        assert_eq!(
+            Remote::parse("https://git.example/x.git/").unwrap().to_string(),
+            "https://git.example/x.git"
+        );
+        for ssh in ["git@git.example:x.git", "ssh://git@git.example/x.git"] {
+            assert!(Remote::parse(ssh).unwrap_err().message.contains("git.example needs SSH"), "{ssh}");
+        }
+        assert!(Remote::parse("ftp://git.example/x").is_err());
+    }
+}

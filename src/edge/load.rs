@@ -1,0 +1,180 @@
+//! Reads a fleet's folder into memory: bounded, confined, and never waiting for a device.
+//!
+//! A file that cannot be read is a value ([`Tree::unreadable`]), so that nothing is
+//! deleted because an input could not be read.
+
+use crate::definition::Source;
+use crate::definition::tree::Tree;
+use crate::error::{Error, Origin, Result, Violation};
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The largest single file, in bytes.
+pub const MAX_FILE: u64 = 4 << 20;
+/// The most bytes of one fleet.
+pub const MAX_TOTAL: u64 = 1 << 30;
+/// The most files of one fleet.
+pub const MAX_FILES: usize = 500_000;
+/// How deep folders may nest.
+const MAX_DEPTH: usize = 16;
+
+/// The folders of a fleet that are read, and the one file.
+const FOLDERS: [&str; 4] = ["clusters", "bindings", "templates", "overlays"];
+
+/// Reads the fleet in a folder.
+///
+/// # Errors
+/// A folder that is not there or cannot be listed at all.
+pub fn load(folder: &Path) -> Result<(Tree, Source)> {
+    let root = fs::canonicalize(folder).map_err(|e| {
+        Error::input(format!("the fleet `{}` cannot be read", folder.display()))
+            .because(e)
+            .hint("give the folder that holds clusters/ with --fleet")
+    })?;
+    if !root.is_dir() {
+        return Err(Error::input(format!("the fleet `{}` is no folder", folder.display())));
+    }
+    let mut walk = Walk { root: root.clone(), tree: Tree::default(), bytes: 0 };
+    for name in FOLDERS {
+        let path = root.join(name);
+        if fs::symlink_metadata(&path).is_ok() {
+            walk.folder(&path, name, 0);
+        }
+    }
+    if fs::symlink_metadata(root.join("hydrant.yaml")).is_ok() {
+        walk.entry(&root.join("hydrant.yaml"), "hydrant.yaml", 0);
+    }
+    let source = super::source::of_folder(&root);
+    Ok((walk.tree, source))
+}
+
+struct Walk {
+    root: PathBuf,
+    tree: Tree,
+    bytes: u64,
+}
+
+impl Walk {
+    fn folder(&mut self, path: &Path, shown: &str, depth: usize) {
+        if depth > MAX_DEPTH {
+            self.refuse(shown, format!("folders nest deeper than {MAX_DEPTH} levels"), None);
+            return;
+        }
+        let real_is_folder = fs::metadata(path).map(|m| m.is_dir());
+        match real_is_folder {
+            Ok(true) => {}
+            Ok(false) => {
+                self.refuse(shown, "this must be a folder".into(), None);
+                return;
+            }
+            Err(e) => {
+                self.refuse(shown, format!("cannot be read: {e}"), None);
+                return;
+            }
+        }
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(e) => {
+                self.refuse(shown, format!("cannot be read: {e}"), None);
+                return;
+            }
+        };
+        for entry in entries {
+            match entry {
+                Ok(entry) => match entry.file_name().into_string() {
+                    Ok(name) if name.starts_with(['.', '_']) => {}
+                    Ok(name) => self.entry(&entry.path(), &format!("{shown}/{name}"), depth + 1),
+                    Err(name) => {
+                        let lossy = name.to_string_lossy().into_owned();
+                        self.refuse(&format!("{shown}/{lossy}"), "the file name is not UTF-8".into(), None);
+                    }
+                },
+                Err(e) => self.refuse(shown, format!("cannot be read: {e}"), None),
+            }
+        }
+    }
+
+    fn entry(&mut self, path: &Path, shown: &str, depth: usize) {
+        let meta = match fs::symlink_metadata(path) {
+            Ok(meta) => meta,
+            Err(e) => {
+                self.refuse(shown, format!("cannot be read: {e}"), None);
+                return;
+            }
+        };
+        let kind = meta.file_type();
+        if kind.is_symlink() {
+            self.link(path, shown);
+        } else if kind.is_dir() {
+            self.folder(path, shown, depth);
+        } else if kind.is_file() {
+            self.file(path, shown);
+        } else {
+            let what = "this is a pipe, socket or device, not a file";
+            self.refuse(shown, what.into(), Some("remove it; Hydrant reads plain files only"));
+        }
+    }
+
+    /// Follows a link to a file inside the fleet (as ConfigMap mounts have them); refuses all others.
+    fn link(&mut self, path: &Path, shown: &str) {
+        match fs::canonicalize(path) {
+            Ok(real) if !real.starts_with(&self.root) => {
+                self.refuse(
+                    shown,
+                    "this link leads out of the fleet".into(),
+                    Some("copy the file into the fleet"),
+                );
+            }
+            Ok(real) if real.is_file() => self.file(&real, shown),
+            Ok(_) => self.refuse(
+                shown,
+                "this link leads to no file".into(),
+                Some("link single files, not folders"),
+            ),
+            Err(e) => self.refuse(shown, format!("this link cannot be followed: {e}"), None),
+        }
+    }
+
+    fn file(&mut self, path: &Path, shown: &str) {
+        if self.tree.files.len() >= MAX_FILES {
+            self.refuse(shown, format!("the fleet has more than {MAX_FILES} files"), None);
+            return;
+        }
+        match read_bounded(path) {
+            Ok(Some(bytes)) => {
+                self.bytes += bytes.len() as u64;
+                if self.bytes > MAX_TOTAL {
+                    self.refuse(shown, format!("the fleet holds more than {MAX_TOTAL} bytes"), None);
+                    return;
+                }
+                self.tree.files.insert(shown.to_owned(), bytes.into());
+            }
+            Ok(None) => self.refuse(
+                shown,
+                format!("the file is larger than the {MAX_FILE} bytes allowed"),
+                Some("split it into several files"),
+            ),
+            Err(e) => self.refuse(shown, format!("cannot be read: {e}"), None),
+        }
+    }
+
+    fn refuse(&mut self, shown: &str, message: String, hint: Option<&str>) {
+        let mut v = Violation::error(message).at(Origin::file(Arc::from(shown)));
+        v.hint = hint.map(str::to_owned);
+        self.tree.unreadable.insert(shown.to_owned(), v);
+    }
+}
+
+/// Reads a file up to the bound; none if it is larger.
+fn read_bounded(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_FILE {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= MAX_FILE).then_some(bytes))
+}

@@ -1,0 +1,242 @@
+//! A Git tree as the rest of the program sees it: ids, entries, a tree to compare with and
+//! the edits that change it. Nothing in here does I/O.
+
+use crate::error::Result;
+use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The id of a Git object: the SHA-1 of its kind, length and content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId([u8; 20]);
+
+impl ObjectId {
+    /// Returns the id that 20 raw bytes spell.
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the raw bytes.
+    pub fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
+    /// Returns the id that Git gives to a file of this content.
+    pub fn of_blob(content: &[u8]) -> Self {
+        Self::of("blob", content)
+    }
+
+    /// Returns the id of an object of a kind (`blob`, `tree`, `commit`).
+    pub fn of(kind: &str, content: &[u8]) -> Self {
+        let mut hash = Sha1::new();
+        hash.update(format!("{kind} {}\0", content.len()));
+        hash.update(content);
+        Self(hash.finalize().into())
+    }
+
+    /// Returns the first ten hex digits, enough to show to people.
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(10).collect()
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is not 40 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a Git object id is 40 hex digits")]
+pub struct NotAnObjectId;
+
+impl FromStr for ObjectId {
+    type Err = NotAnObjectId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnObjectId> {
+        let digits = text.as_bytes();
+        if digits.len() != 40 {
+            return Err(NotAnObjectId);
+        }
+        let mut bytes = [0; 20];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let mut value = 0;
+            for digit in pair {
+                let digit = char::from(*digit).to_digit(16).ok_or(NotAnObjectId)?;
+                value = value * 16 + digit;
+            }
+            *byte = u8::try_from(value).map_err(|_| NotAnObjectId)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// What stands behind a name in a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EntryKind {
+    /// A folder.
+    Tree,
+    /// A file.
+    File,
+    /// A file with the executable bit.
+    Executable,
+    /// A symbolic link; its content is the target.
+    Symlink,
+    /// A commit of another repository.
+    Submodule,
+}
+
+impl EntryKind {
+    /// Returns the words that messages use.
+    pub fn words(self) -> &'static str {
+        match self {
+            EntryKind::Tree => "a folder",
+            EntryKind::File => "a file",
+            EntryKind::Executable => "an executable file",
+            EntryKind::Symlink => "a symbolic link",
+            EntryKind::Submodule => "a submodule",
+        }
+    }
+
+    /// Returns true for the two kinds of file.
+    pub fn is_file(self) -> bool {
+        matches!(self, EntryKind::File | EntryKind::Executable)
+    }
+}
+
+/// One name in a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, without the folder.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The id of its content.
+    pub id: ObjectId,
+}
+
+/// A tree to compare with: that of a commit, an empty one, or that of a folder.
+///
+/// Paths are separated by `/`, without one at the start or end; `""` is the root.
+pub trait BaseTree {
+    /// Returns what stands at a path, or `None` where nothing does. The root of a tree
+    /// that holds nothing is absent.
+    fn entry(&self, path: &str) -> Result<Option<Entry>>;
+
+    /// Returns the entries of a folder, sorted by name (bytes), or `None` where no folder
+    /// stands at the path.
+    fn entries(&self, dir: &str) -> Result<Option<Vec<Entry>>>;
+
+    /// Returns the content of a file. It is an error if it is larger than the tree allows.
+    fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>>;
+}
+
+/// A tree that holds nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTree;
+
+impl BaseTree for NoTree {
+    fn entry(&self, _: &str) -> Result<Option<Entry>> {
+        Ok(None)
+    }
+
+    fn entries(&self, _: &str) -> Result<Option<Vec<Entry>>> {
+        Ok(None)
+    }
+
+    fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>> {
+        Err(crate::error::Error::internal(format!("an empty tree was asked for {id}")))
+    }
+}
+
+/// One change to a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// A file with this content stands at the path afterwards, without executable bit.
+    Put {
+        /// The file's path.
+        path: String,
+        /// Its content.
+        bytes: Arc<[u8]>,
+    },
+    /// No file stands at the path afterwards; folders that become empty vanish.
+    Delete {
+        /// The file's path.
+        path: String,
+    },
+}
+
+impl Edit {
+    /// Returns the path that changes.
+    pub fn path(&self) -> &str {
+        match self {
+            Edit::Put { path, .. } | Edit::Delete { path } => path,
+        }
+    }
+}
+
+/// Returns all files below a folder (links and submodules too) by their full path.
+///
+/// Only folders that differ from `known` are entered: a folder with the same id as there is
+/// left out with all it holds. Give `None` to get everything.
+pub fn files_below(
+    tree: &dyn BaseTree,
+    dir: &str,
+    known: Option<&dyn BaseTree>,
+) -> Result<BTreeMap<String, Entry>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in tree.entries(&folder)?.unwrap_or_default() {
+            let path = join(&folder, &entry.name);
+            if entry.kind != EntryKind::Tree {
+                found.insert(path, entry);
+                continue;
+            }
+            let same = match known {
+                Some(known) => known.entry(&path)?.is_some_and(|k| k.id == entry.id),
+                None => false,
+            };
+            if !same {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the path of a name in a folder; the root folder is `""`.
+pub fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_has_the_id_that_git_gives_it() {
+        // `printf 'hello\n' | git hash-object --stdin`
+        assert_eq!(ObjectId::of_blob(b"hello\n").to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
+        // The empty tree's well-known id.
+        assert_eq!(ObjectId::of("tree", b"").to_string(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+    }
+
+    #[test]
+    fn only_forty_hex_digits_are_an_id() {
+        let text = "ce013625030ba8dba906f756967f9e9ca394464a";
+        assert_eq!(text.parse::<ObjectId>().map(|id| id.to_string()), Ok(text.to_owned()));
+        for wrong in ["", "ce01", "ge013625030ba8dba906f756967f9e9ca394464a", "é".repeat(20).as_str()] {
+            assert_eq!(wrong.parse::<ObjectId>(), Err(NotAnObjectId), "{wrong}");
+        }
+    }
+}

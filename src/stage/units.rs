@@ -1,0 +1,245 @@
+//! Fleet → units, one at a time: what each sees, and the key of its bytes.
+
+use super::applications;
+use super::resolve::base_context;
+use crate::definition::catalog::{Component, NamespaceRule};
+use crate::error::{Violation, Violations};
+use crate::model::fleet::{Cluster, Fleet, Placed};
+use crate::model::id::{ClusterId, Domain, Part, Scope, SubjectId, UnitId};
+use crate::model::overlay::Step;
+use crate::model::unit::{RenderUnit, UnitKey, Work};
+use crate::model::values::type_name;
+use crate::template::Context;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Which part of a fleet a run is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Environments; all when empty.
+    pub envs: Vec<String>,
+    /// Cluster names; all when empty.
+    pub clusters: Vec<String>,
+    /// Organizations; when set, only their units and their tenants'.
+    pub organizations: Vec<String>,
+}
+
+impl Selection {
+    /// Returns true if a cluster is selected.
+    pub fn takes_cluster(&self, id: &ClusterId) -> bool {
+        (self.envs.is_empty() || self.envs.contains(&id.env))
+            && (self.clusters.is_empty() || self.clusters.contains(&id.name))
+    }
+
+    /// Returns true if a subject is selected.
+    pub fn takes_subject(&self, subject: &SubjectId) -> bool {
+        if self.organizations.is_empty() {
+            return true;
+        }
+        match subject {
+            SubjectId::Organization(name) | SubjectId::Tenant { organization: name, .. } => {
+                self.organizations.contains(name)
+            }
+            SubjectId::Cluster | SubjectId::KnowledgeBase(_) => false,
+        }
+    }
+
+    /// Returns true if a run with it judges clusters that left the fleet.
+    pub fn judges_departures(&self) -> bool {
+        self.clusters.is_empty() && self.organizations.is_empty()
+    }
+}
+
+/// A unit, or why its domain is held before anything is rendered.
+pub type Prepared<'f> = Result<RenderUnit<'f>, (Domain, Violations)>;
+
+/// Lists the units of the selected clusters that are not held as a whole.
+pub fn units<'f>(
+    fleet: &'f Fleet<'_>,
+    pick: &'f Selection,
+    renderer: &'f str,
+) -> impl Iterator<Item = Prepared<'f>> + 'f {
+    fleet
+        .clusters
+        .iter()
+        .filter(|c| pick.takes_cluster(&c.id) && !fleet.held.contains_key(&Domain::cluster(c.id.clone())))
+        .flat_map(move |cluster| of_cluster(fleet, cluster, pick, renderer))
+}
+
+fn of_cluster<'f>(
+    fleet: &'f Fleet<'_>,
+    cluster: &'f Cluster<'_>,
+    pick: &'f Selection,
+    renderer: &'f str,
+) -> impl Iterator<Item = Prepared<'f>> + 'f {
+    let maker = Maker { fleet, cluster, renderer };
+    let own = pick
+        .takes_subject(&SubjectId::Cluster)
+        .then(|| cluster.components.iter().flat_map(move |placed| maker.for_cluster(placed)))
+        .into_iter()
+        .flatten();
+    let subjects = cluster
+        .subjects
+        .iter()
+        .filter(move |(subject, _)| pick.takes_subject(subject))
+        .filter(move |(subject, _)| !fleet.held.keys().any(|d| d.holds(&cluster.id, subject)))
+        .flat_map(move |(subject, view)| maker.for_subject(subject, view));
+    own.chain(subjects)
+}
+
+#[derive(Clone, Copy)]
+struct Maker<'f, 'd> {
+    fleet: &'f Fleet<'d>,
+    cluster: &'f Cluster<'d>,
+    renderer: &'f str,
+}
+
+impl<'f, 'd> Maker<'f, 'd> {
+    /// The manifests of a component and its Application; a component with a source has the
+    /// Application alone.
+    fn for_cluster(self, placed: &'f Placed<'d>) -> Vec<Prepared<'f>> {
+        let component = placed.component;
+        let mut data = base_context(self.cluster, &placed.values, component.wave);
+        data["enabled"] = self.cluster.components.iter().map(|p| json!(p.component.key.id)).collect();
+        let domain = Domain::cluster(self.cluster.id.clone());
+        let prepared = self.context(component, data);
+        let (context, namespace) = match prepared {
+            Ok(ready) => ready,
+            Err(why) => return vec![Err((domain, why))],
+        };
+        let application = self.component_application(component, &context, namespace.clone());
+        let mut units = Vec::with_capacity(2);
+        match application {
+            Ok(unit) => units.push(Ok(unit)),
+            Err(why) => units.push(Err((domain, why))),
+        }
+        if component.source.is_none() {
+            units.push(Ok(self.manifests(component, SubjectId::Cluster, context, namespace)));
+        }
+        units
+    }
+
+    /// The manifests of every component of the subject's scope, and its Application.
+    fn for_subject(self, subject: &'f SubjectId, view: &'f Arc<Value>) -> Vec<Prepared<'f>> {
+        let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
+        let mut units = Vec::new();
+        let serving =
+            self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());
+        for placed in serving {
+            let component = placed.component;
+            if !component.failed.is_empty() {
+                units.push(Err((domain.clone(), component.failed.clone())));
+                continue;
+            }
+            let mut data = base_context(self.cluster, &placed.values, component.wave);
+            if let (Value::Object(data), Value::Object(own)) = (&mut data, &**view) {
+                data.extend(own.iter().map(|(k, v)| (k.clone(), v.clone())));
+            }
+            match self.context(component, data) {
+                Ok((context, namespace)) => {
+                    units.push(Ok(self.manifests(component, subject.clone(), context, namespace)));
+                }
+                Err(why) => units.push(Err((domain.clone(), why))),
+            }
+        }
+        if !units.is_empty() {
+            let app = applications::of_subject(self.cluster, subject, &self.fleet.path);
+            units.push(Ok(self.application(subject.clone(), Part::SubjectApplication, app)));
+        }
+        units
+    }
+
+    fn context(
+        self,
+        component: &Component,
+        mut data: Value,
+    ) -> Result<(Context, Option<String>), Violations> {
+        let namespace = match &component.namespace {
+            None => None,
+            Some(NamespaceRule::Fixed(name)) => Some(name.clone()),
+            Some(NamespaceRule::Computed(expression)) => {
+                let context = Context::new(data.clone(), component.texts.clone());
+                match expression.eval(&context).map_err(|v| vec![v.key("namespace")])? {
+                    Value::String(name) => Some(name),
+                    other => {
+                        let is = type_name(&other);
+                        let v = Violation::error(format!("the namespace must be a string, and this is {is}"));
+                        return Err(vec![v.at(component.at.clone()).key("namespace")]);
+                    }
+                }
+            }
+        };
+        if let Some(name) = &namespace {
+            data["namespace"] = json!(name);
+        }
+        Ok((Context::new(data, component.texts.clone()), namespace))
+    }
+
+    fn manifests(
+        self,
+        component: &'f Component,
+        subject: SubjectId,
+        context: Context,
+        namespace: Option<String>,
+    ) -> RenderUnit<'f> {
+        let overlays = self.cluster.overlays.for_component(&component.key.to_string());
+        // Cluster-scoped components carry their wave on the Application.
+        let wave = if component.scope() == Scope::Cluster { 0 } else { component.wave };
+        let key = key(self.renderer, Some(component), &overlays, &context.data);
+        let part = Part::Manifests { layer: component.key.layer, component: component.key.id.clone() };
+        let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
+        RenderUnit { id, key, work: Work::Templates { component, context, namespace, wave }, overlays }
+    }
+
+    fn component_application(
+        self,
+        component: &'f Component,
+        context: &Context,
+        namespace: Option<String>,
+    ) -> Result<RenderUnit<'f>, Violations> {
+        let source = match &component.source {
+            None => None,
+            Some(template) => {
+                let mut made = template.render(context)?;
+                if made.len() != 1 {
+                    let v = Violation::error("a source.yaml holds exactly one source");
+                    return Err(vec![v.at(crate::error::Origin::file(template.file().clone()))]);
+                }
+                Some(made.remove(0).value)
+            }
+        };
+        let app = applications::of_component(self.cluster, component, &self.fleet.path, namespace, source);
+        let part =
+            Part::ComponentApplication { layer: component.key.layer, component: component.key.id.clone() };
+        Ok(self.application(SubjectId::Cluster, part, app))
+    }
+
+    fn application(self, subject: SubjectId, part: Part, app: Value) -> RenderUnit<'f> {
+        let overlays = self.cluster.overlays.for_application();
+        let key = key(self.renderer, None, &overlays, &app);
+        let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
+        RenderUnit { id, key, work: Work::Application(Box::new(app)), overlays }
+    }
+}
+
+/// Returns the hash of (renderer, component, overlay chain, canonical context). The context
+/// is canonical because its maps are sorted.
+fn key(renderer: &str, component: Option<&Component>, overlays: &[Arc<Step>], context: &Value) -> UnitKey {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    };
+    part(renderer.as_bytes());
+    match component {
+        Some(component) => {
+            part(component.key.to_string().as_bytes());
+            part(component.digest.as_bytes());
+        }
+        None => part(b"application"),
+    }
+    for step in overlays {
+        part(step.digest.as_bytes());
+    }
+    part(context.to_string().as_bytes());
+    UnitKey(*hasher.finalize().as_bytes())
+}
