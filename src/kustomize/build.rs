@@ -2,9 +2,9 @@
 
 use super::compile::{Compiler, Place};
 use super::config::Config;
+use super::fieldspec::FieldSpec;
 use super::files::Files;
 use super::gvk::Gvk;
-use super::fieldspec::FieldSpec;
 use super::kustomization::Kustomization;
 use super::loader::{Folder, ReadFiles};
 use super::order::Order;

@@ -193,7 +193,8 @@ impl Run {
             let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
             let mut violation = Violation::error(format!("{id} is there already"));
             violation.at = at;
-            violation.hint = first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
+            violation.hint =
+                first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
             vec![violation]
         })
     }
@@ -222,7 +223,9 @@ impl Run {
             return Ok(());
         }
         Err(vec![
-            Violation::error("a validator changed the objects").at(at.clone()).hint("name it in `transformers`"),
+            Violation::error("a validator changed the objects")
+                .at(at.clone())
+                .hint("name it in `transformers`"),
         ])
     }
 
