@@ -120,8 +120,7 @@ fn enter<'m>(
     if part.name.is_empty() {
         return Err("a part of the path is empty".to_owned());
     }
-    let fresh =
-        || if last && make == Make::Text { Value::String(String::new()) } else { Value::Object(Map::new()) };
+    let fresh = || if last && make == Make::Text { Value::String(String::new()) } else { Value::Object(Map::new()) };
     if !map.contains_key(&part.name) {
         if !create {
             return Ok(None);

@@ -58,7 +58,7 @@ impl Overlay {
     /// Everything that is wrong in it, and fields that its level does not allow.
     pub fn compile(files: &dyn Files, dir: &str, level: Level) -> Result<Overlay, Violations> {
         let read = ReadFiles::default();
-        let folder = Folder::new(files, &read, dir);
+        let folder = Folder::new(files, &read, &super::build::start(dir)?);
         let kustomization = folder.kustomization(None)?;
         let mut wrong = Violations::new();
         check(&kustomization, &folder, level, &mut wrong);
@@ -142,8 +142,7 @@ fn check(kustomization: &Kustomization, folder: &Folder<'_>, level: Level, wrong
         };
         if field == "secretGenerator" {
             wrong.push(refuse(
-                "`secretGenerator` puts secret data into manifests, so it works in `hydrant build` alone"
-                    .to_owned(),
+                "`secretGenerator` puts secret data into manifests, so it works in `hydrant build` alone".to_owned(),
                 "reference the secret: a VaultStaticSecret or an ExternalSecret in the component's templates",
             ));
         } else if level == Level::Env {

@@ -20,7 +20,6 @@ use super::transform::variables::{self, Variable, Variables};
 use super::transform::{Failure, names};
 use crate::error::{Origin, Violation, Violations};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What one operation does to the objects.
 #[derive(Clone, Debug)]
@@ -71,8 +70,6 @@ pub enum Op {
 pub struct Program {
     /// The operations in order.
     pub ops: Vec<Op>,
-    /// The field specs that hold at the end.
-    pub config: Arc<Config>,
 }
 
 /// Which entries of an overlay found something; cheap to copy and to unite.
@@ -193,8 +190,7 @@ impl Run {
             let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
             let mut violation = Violation::error(format!("{id} is there already"));
             violation.at = at;
-            violation.hint =
-                first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
+            violation.hint = first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
             vec![violation]
         })
     }
@@ -223,9 +219,7 @@ impl Run {
             return Ok(());
         }
         Err(vec![
-            Violation::error("a validator changed the objects")
-                .at(at.clone())
-                .hint("name it in `transformers`"),
+            Violation::error("a validator changed the objects").at(at.clone()).hint("name it in `transformers`"),
         ])
     }
 

@@ -181,8 +181,11 @@ impl Adder<'_, '_> {
                 Ok(all) => {
                     for replacement in all {
                         let at = replacement.at.clone();
-                        let what =
-                            format!("replacement from {} `{}`", replacement.source, replacement.field.text());
+                        let what = format!(
+                            "replacement from {} `{}`",
+                            replacement.source,
+                            replacement.field.text()
+                        );
                         self.entry(Change::Replacement(Box::new(replacement)), &at, &what);
                     }
                 }
@@ -206,10 +209,7 @@ fn describe(patch: &Patch, entry: Option<&PatchEntry>) -> String {
 }
 
 /// Reads a file of replacements, one or a list.
-pub(super) fn read_replacement_file(
-    placed: &Placed,
-    place: &Place<'_>,
-) -> Result<Vec<Replacement>, Violations> {
+pub(super) fn read_replacement_file(placed: &Placed, place: &Place<'_>) -> Result<Vec<Replacement>, Violations> {
     let (bytes, file) = place.folder.read_file(placed).map_err(|v| vec![*v])?;
     let documents = read(&bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(&file)])?;
     let mut wrong = Violations::new();
@@ -313,17 +313,15 @@ impl Compiler {
             remembers,
             at,
         };
-        let refuse =
-            |message: &str, hint: &str| Err(vec![Violation::error(message).at(source.at.clone()).hint(hint)]);
+        let refuse = |message: &str, hint: &str| {
+            Err(vec![Violation::error(message).at(source.at.clone()).hint(hint)])
+        };
         let Some(first) = documents.first() else {
             return refuse("the patch is empty", "write an object to merge, or a list of JSON operations");
         };
         if matches!(first.data, Data::Seq(_)) {
             if target.is_none() {
-                return refuse(
-                    "a JSON patch needs a `target`",
-                    "name what it changes: `target: {kind: Deployment}`",
-                );
+                return refuse("a JSON patch needs a `target`", "name what it changes: `target: {kind: Deployment}`");
             }
             let operations = read_operations(first, &source.file)?;
             return Ok(vec![patch(Body::Json(operations), source.at.clone())]);

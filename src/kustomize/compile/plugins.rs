@@ -162,8 +162,7 @@ impl Compiler {
             }
             "ImageTagTransformer" => {
                 only(&fields, &["imageTag", "fieldSpecs"], wrong);
-                let image =
-                    fields.map("imageTag", "imageTag").map(|f| read_image(f, wrong)).unwrap_or_default();
+                let image = fields.map("imageTag", "imageTag").map(|f| read_image(f, wrong)).unwrap_or_default();
                 match ImageChange::new(image, specs(wrong)) {
                     Ok(image) => change(Change::Image(Box::new(image))),
                     Err(why) => {
@@ -188,9 +187,7 @@ impl Compiler {
                 let order = fields.map("sortOptions", "sortOptions").and_then(|f| read_order(f, wrong));
                 change(Change::Sort(order.unwrap_or(Order::Fifo)))
             }
-            "ValueAddTransformer" => {
-                value_add(&fields, place, wrong).map_or_else(Vec::new, |v| change(Change::ValueAdd(v)))
-            }
+            "ValueAddTransformer" => value_add(&fields, place, wrong).map_or_else(Vec::new, |v| change(Change::ValueAdd(v))),
             "ReplacementTransformer" => replacements(&fields, place, wrong),
             "PatchTransformer" | "PatchJson6902Transformer" | "PatchStrategicMergeTransformer" => {
                 self.patch_plugin(plugin, &fields, place, wrong)
@@ -325,15 +322,13 @@ fn settle(node: &mut Node, line: u32) {
 
 /// Notes unknown fields of a configuration object.
 fn only(fields: &Fields<'_>, known: &[&str], wrong: &mut Wrong) {
-    let all: Vec<&str> =
-        ["apiVersion", "kind", "metadata"].into_iter().chain(known.iter().copied()).collect();
+    let all: Vec<&str> = ["apiVersion", "kind", "metadata"].into_iter().chain(known.iter().copied()).collect();
     fields.only(&all, wrong);
 }
 
 fn namespace(fields: &Fields<'_>, specs: Vec<FieldSpec>, wrong: &mut Wrong) -> NamespaceChange {
     only(fields, &["fieldSpecs", "unsetOnly", "setRoleBindingSubjects"], wrong);
-    let namespace =
-        fields.map("metadata", "metadata").map(|f| f.text("namespace", wrong)).unwrap_or_default();
+    let namespace = fields.map("metadata", "metadata").map(|f| f.text("namespace", wrong)).unwrap_or_default();
     let subjects = match fields.text("setRoleBindingSubjects", wrong).as_str() {
         "" | "defaultOnly" => Subjects::Default,
         "allServiceAccounts" => Subjects::ServiceAccounts,

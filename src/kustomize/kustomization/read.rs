@@ -78,8 +78,7 @@ pub fn read(bytes: &[u8], file: &Arc<str>, file_name: &str) -> Result<Kustomizat
     metadata_fields(&fields, &mut read, &mut wrong);
     changes(&fields, &mut read, &mut wrong);
     generators(&fields, &mut read, &mut wrong);
-    read.vars =
-        fields.maps("vars", "vars", &mut wrong).into_iter().map(|f| variable(f, &mut wrong)).collect();
+    read.vars = fields.maps("vars", "vars", &mut wrong).into_iter().map(|f| variable(f, &mut wrong)).collect();
     read.order = sort_options(&fields, &mut wrong);
     let says_something = node.entries().iter().any(|e| !matches!(e.key.as_str(), "apiVersion" | "kind"));
     if !says_something {

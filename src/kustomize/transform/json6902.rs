@@ -79,7 +79,9 @@ fn operation(node: &Node, file: &Arc<str>) -> Result<Operation, Box<Violation>> 
 /// The place of the operation that could not be carried out, its path, and why.
 pub fn apply(operations: &[Operation], object: &mut Value) -> Result<(), (Origin, String, String)> {
     for operation in operations {
-        operation.apply(object).map_err(|why| (operation.at.clone(), operation.path.clone(), why))?;
+        operation
+            .apply(object)
+            .map_err(|why| (operation.at.clone(), operation.path.clone(), why))?;
     }
     as_json(object);
     Ok(())
@@ -203,9 +205,7 @@ fn add(object: &mut Value, pointer: &str, value: Value) -> Result<(), String> {
 fn remove(object: &mut Value, pointer: &str) -> Result<Value, String> {
     let (path, last) = split(pointer)?;
     match parent(object, &path)? {
-        Value::Object(map) => {
-            map.remove(&last).ok_or_else(|| format!("there is no field `{last}` to remove"))
-        }
+        Value::Object(map) => map.remove(&last).ok_or_else(|| format!("there is no field `{last}` to remove")),
         Value::Array(items) => {
             let place = index(&last, items.len())?;
             if place >= items.len() {

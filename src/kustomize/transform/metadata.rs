@@ -21,8 +21,7 @@ pub fn set_texts(
     for resource in resources.keep_ids_mut() {
         for spec in specs {
             let mut set = |field: &mut Value| set_pairs(field, pairs);
-            spec.change(&mut resource.value, Make::Map, &mut set)
-                .map_err(|why| Failure::at(resource, why))?;
+            spec.change(&mut resource.value, Make::Map, &mut set).map_err(|why| Failure::at(resource, why))?;
         }
     }
     Ok(())
@@ -75,9 +74,10 @@ impl NamespaceChange {
             self.one(resource).map_err(|why| Failure::at(resource, why))?;
         }
         match resources.duplicate() {
-            Some(id) => {
-                Err(Failure::plain(format!("the namespace `{}` makes two objects one: {id}", self.namespace)))
-            }
+            Some(id) => Err(Failure::plain(format!(
+                "the namespace `{}` makes two objects one: {id}",
+                self.namespace
+            ))),
             None => Ok(()),
         }
     }
@@ -185,8 +185,7 @@ pub fn extend_names(
                 });
                 Ok(())
             };
-            spec.change(&mut resource.value, Make::Text, &mut set)
-                .map_err(|why| Failure::at(resource, why))?;
+            spec.change(&mut resource.value, Make::Text, &mut set).map_err(|why| Failure::at(resource, why))?;
         }
     }
     Ok(())

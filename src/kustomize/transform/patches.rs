@@ -88,7 +88,8 @@ impl Patch {
     /// Merges the patch over an object; false if it deletes the object.
     fn merge(&self, resource: &mut Resource, patch: &Resource) -> Result<bool, Failure> {
         let table = resource.table.clone().unwrap_or_else(builtin);
-        let (name, namespace) = (resource.value.name().into_owned(), resource.value.namespace().into_owned());
+        let (name, namespace) =
+            (resource.value.name().into_owned(), resource.value.namespace().into_owned());
         let kind = resource.value.get("kind").cloned();
         if self.allow_name_change || self.allow_kind_change {
             resource.remember_id();

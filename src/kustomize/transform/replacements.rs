@@ -148,8 +148,9 @@ impl Replacement {
             ))
             .hint("name its kind, name and namespace"));
         }
-        let found =
-            self.field.get(&source.value).map_err(|why| Failure::at(source, why).field(self.field.text()))?;
+        let found = self.field.get(&source.value).map_err(|why| {
+            Failure::at(source, why).field(self.field.text())
+        })?;
         let value = found.filter(|v| !is_null_or_empty(v)).ok_or_else(|| {
             Failure::at(source, "the source of the replacement has no such field").field(self.field.text())
         })?;
