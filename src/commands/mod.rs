@@ -9,12 +9,17 @@ mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
+use crate::edge::git::{Credentials, GitSettings};
+use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
+use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
+use crate::redact::Secret;
 use crate::report::Report;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Runs a command and returns its exit code.
 pub fn main(cli: Cli) -> u8 {
@@ -80,8 +85,13 @@ impl From<&FleetArgs> for RenderRequest {
     }
 }
 
-fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> DeliveryRequest {
-    DeliveryRequest {
+/// Gathers what a delivery is told, from flags and the environment.
+///
+/// # Errors
+/// Credentials that are set in halves, or in a file that cannot be read.
+fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut request = DeliveryRequest {
         render: fleet.into(),
         repo: to.repo.clone(),
         branch: to.branch.clone(),
@@ -90,8 +100,68 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         adopt: to.adopt.clone(),
         author: author.cloned(),
         seconds: now(),
+        git: GitSettings {
+            credentials: Credentials::from_environment(variable)?,
+            ca_file: to.ca_file.clone(),
+            proxy: variable("HYDRANT_PROXY").map(Secret::new),
+            accept_rewritten: to.accept_rewritten,
+            ..GitSettings::default()
+        },
         cache: to.cache.clone(),
+    };
+    request.git.cache = cache_folder(&request).map(|c| c.join("git"));
+    Ok(request)
+}
+
+/// The memo of a run: on disk where there is a cache folder.
+pub(crate) enum AnyMemo {
+    Disk(DiskMemo),
+    None(NoMemo),
+}
+
+impl Memo for AnyMemo {
+    fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+        match self {
+            AnyMemo::Disk(memo) => memo.get(key),
+            AnyMemo::None(memo) => memo.get(key),
+        }
     }
+
+    fn put(&self, hydrated: &Arc<Hydrated>) {
+        match self {
+            AnyMemo::Disk(memo) => memo.put(hydrated),
+            AnyMemo::None(memo) => memo.put(hydrated),
+        }
+    }
+}
+
+impl AnyMemo {
+    /// Writes it; a cache that cannot be written is a warning.
+    fn save(&self) {
+        if let AnyMemo::Disk(memo) = self
+            && let Err(e) = memo.save()
+        {
+            tracing::warn!("the cache was not written: {e}");
+        }
+    }
+}
+
+/// Opens the memo of a fleet.
+fn memo(request: &DeliveryRequest) -> AnyMemo {
+    let Some(cache) = cache_folder(request) else { return AnyMemo::None(NoMemo) };
+    let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
+    let partial = request.render.pick != Selection::default();
+    AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))
+}
+
+/// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.
+fn cache_folder(request: &DeliveryRequest) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    request
+        .cache
+        .clone()
+        .or_else(|| set("XDG_CACHE_HOME").map(|c| c.join("hydrant")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/hydrant")))
 }
 
 /// Returns the time of commits: `SOURCE_DATE_EPOCH` as reproducible builds set it, else now.
