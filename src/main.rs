@@ -1,3 +1,9 @@
-//! The command line.
+//! The command line of Hydrant.
 
-fn main() {}
+use clap::Parser;
+use hydrant::{cli::Cli, commands};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(commands::main(Cli::parse()))
+}

@@ -3,6 +3,7 @@
 //! A file that is wrong is a value here ([`Failed`]), not the end: the other files go on,
 //! and `resolve` decides what must be held because of it.
 
+pub mod bindings;
 pub mod catalog;
 pub mod checked;
 pub mod clusters;
@@ -13,6 +14,7 @@ pub mod waves;
 
 use crate::error::Violations;
 use crate::model::settings::Settings;
+use bindings::BindingFiles;
 use catalog::Catalog;
 use clusters::ClusterDefinition;
 use overlays::Environments;
@@ -49,7 +51,9 @@ pub struct Definitions {
     pub catalog: Catalog,
     /// The environments and their values.
     pub environments: Environments,
-    /// Binding files, as read.
+    /// The documents of its bindings.
+    pub bindings: BindingFiles,
+    /// The files themselves.
     pub fleet: Tree,
     /// Warnings and notices.
     pub notices: Violations,
@@ -78,6 +82,7 @@ pub fn define(
     let mut notices = Violations::new();
     let found = clusters::read_clusters(&fleet, strictness, &mut notices)?;
     let catalog = catalog::read_catalog(builtin, &fleet);
+    let bindings = bindings::read_bindings(&fleet, &mut notices);
     let environments = overlays::read_environments(builtin, &fleet);
     Ok(Definitions {
         settings,
@@ -85,6 +90,7 @@ pub fn define(
         failed_clusters: found.failed,
         catalog,
         environments,
+        bindings,
         fleet,
         notices,
         source,

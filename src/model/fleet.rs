@@ -108,6 +108,8 @@ pub struct Fleet<'d> {
     pub clusters: Vec<Cluster<'d>>,
     /// What is held, and why.
     pub held: BTreeMap<Domain, Violations>,
+    /// The bindings, resolved: what `explain` and `status` tell.
+    pub subjects: crate::stage::bindings::Subjects,
     /// Held everywhere: problems that no domain of this run can be named for.
     pub failed: Violations,
     /// Warnings and notices.

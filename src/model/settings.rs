@@ -28,6 +28,8 @@ pub struct Settings {
     /// Deletions that need no flag: `cluster/<env>/<c>`, `organization/<o>`, `tenant/<t>`,
     /// `namespace/<ns>`, `application/<env>/<c>/<name>`, `objects/<env>/<c>`.
     pub allow_delete: Vec<String>,
+    /// What tenants may do.
+    pub tenants: super::binding::TenantSettings,
     /// The author of commits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CommitSettings")]

@@ -140,6 +140,24 @@ pub trait BaseTree {
     fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>>;
 }
 
+/// A tree that holds nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTree;
+
+impl BaseTree for NoTree {
+    fn entry(&self, _: &str) -> Result<Option<Entry>> {
+        Ok(None)
+    }
+
+    fn entries(&self, _: &str) -> Result<Option<Vec<Entry>>> {
+        Ok(None)
+    }
+
+    fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>> {
+        Err(crate::error::Error::internal(format!("an empty tree was asked for {id}")))
+    }
+}
+
 /// One change to a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {

@@ -1,11 +1,16 @@
 //! The pure verbs of the line: no I/O in here.
 
 pub mod applications;
+pub mod bindings;
+pub mod diff;
 pub mod firewall;
+pub mod gather;
+pub mod lint;
 pub mod names;
 pub mod overlay;
 pub mod render;
 pub mod resolve;
 pub mod settle;
+pub mod sync_plan;
 pub mod units;
 pub mod validate;

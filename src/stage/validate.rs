@@ -1,13 +1,12 @@
 //! [`Overlaid`] → [`Hydrated`]: checks the objects of one unit, and prints them as final bytes.
 
-use super::{firewall, names};
+use super::{firewall, lint, names};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::id::Part;
 use crate::model::unit::{File, Hydrated, ObjectRef, Overlaid, RenderUnit, Work};
 use crate::yaml::write;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Keeps Argo CD from reading a generated kustomization.yaml as a manifest, and from running
 /// kustomize for it (seen on a running server).
@@ -30,10 +29,12 @@ pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, V
     for manifest in overlaid.objects {
         check_object(&manifest.value, &manifest.at, &mut found);
         found.extend(firewall::check(&manifest.value, &manifest.at, public));
+        found.extend(lint::lint(&manifest.value, &manifest.at));
         let reference = ObjectRef::of(&manifest.value);
         objects.push((reference, manifest.at, manifest.value));
     }
     check_twice(&objects, &mut found);
+    found.extend(lint::lint_writers(objects.iter().map(|(_, at, value)| (value, at))));
     let warnings: Violations = found.iter().filter(|v| !v.is_error()).cloned().collect();
     if found.iter().any(Violation::is_error) {
         return Err(found);
@@ -51,7 +52,7 @@ pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, V
 }
 
 fn file(path: String, text: String) -> File {
-    File { path, bytes: Arc::from(text.into_bytes()) }
+    File::new(path, text.into_bytes())
 }
 
 /// Checks what every Kubernetes object has.

@@ -71,7 +71,7 @@ pub fn check(fleet: &mut Fleet<'_>) {
 }
 
 /// Returns where a setting was set, or else the cluster's own file.
-fn place(cluster: &crate::model::fleet::Cluster<'_>, dotted: &str) -> Origin {
+pub fn place(cluster: &crate::model::fleet::Cluster<'_>, dotted: &str) -> Origin {
     let mut here = Some(&cluster.values);
     for part in dotted.split('.') {
         here = here.and_then(|tree| tree.get(part));

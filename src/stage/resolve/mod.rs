@@ -4,6 +4,7 @@
 mod claims;
 mod components;
 mod overlays;
+mod subjects;
 mod values;
 
 pub use components::base_context;
@@ -16,6 +17,7 @@ use crate::model::fleet::{Cluster, Destination, Fleet, MayDelete};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::platform::{Argocd, Vault};
 use crate::model::settings::Deliver;
+use crate::stage::lint::lint_platform;
 use crate::suggest::did_you_mean;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tr
         notices: definitions.notices.clone(),
         may_delete: MayDelete::default(),
         known_clusters: Vec::new(),
+        subjects: subjects::resolve(definitions),
     };
     fleet.notices.extend(definitions.catalog.notices.iter().cloned());
     for failed in &definitions.failed_clusters {
@@ -57,6 +60,7 @@ pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tr
         }
     }
     fleet.clusters.sort_by(|a, b| a.id.cmp(&b.id));
+    subjects::place(definitions, &mut fleet);
     let everyone_held = !definitions.catalog.failed.is_empty();
     if everyone_held {
         for cluster in &fleet.clusters {
@@ -122,7 +126,7 @@ fn resolve_cluster<'d>(
     found.extend(definition.values_failed.iter().cloned());
     let tree = values::merge(definition, environment, &definitions.catalog, &mut found);
     let (vault, argocd) = values::platform(&tree, file, &mut found);
-    let chain = overlays.chain(&id.env, &mut found);
+    let chain = overlays.chain(&id.env, &mut found, &mut fleet.notices);
     if !found.is_empty() {
         return Err(found);
     }
@@ -150,7 +154,19 @@ fn resolve_cluster<'d>(
     for (domain, why) in held {
         hold(fleet, domain, why);
     }
+    lint_cluster(&cluster, fleet);
     Ok(cluster)
+}
+
+/// Checks settings that no schema can: what they mean together.
+fn lint_cluster(cluster: &Cluster<'_>, fleet: &mut Fleet<'_>) {
+    let enabled = |id: &str| cluster.components.iter().any(|p| p.component.key.id == id);
+    let found = lint_platform(cluster.file, &cluster.vault, enabled, |key| claims::place(cluster, key));
+    let (errors, warnings): (Violations, Violations) = found.into_iter().partition(Violation::is_error);
+    fleet.notices.extend(warnings);
+    if !errors.is_empty() {
+        hold(fleet, Domain::cluster(cluster.id.clone()), errors);
+    }
 }
 
 fn destination(file: &ClusterFile, definitions: &Definitions) -> Destination {

@@ -1,6 +1,7 @@
-//! Helpers for the tests of the Git side.
+//! Helpers for several tests.
 #![allow(dead_code)]
 
+pub mod crds;
 pub mod git;
 pub mod proxy;
 pub mod server;

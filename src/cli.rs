@@ -1,0 +1,263 @@
+//! The command line: what can be typed, and its help. No behaviour.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold());
+
+/// Turns the description of a fleet of clusters into manifests in a Git repository, and
+/// asks Argo CD to sync what changed.
+#[derive(Debug, Parser)]
+#[command(name = "hydrant", version, about, styles = STYLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say more on stderr (-v, -vv)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, env = "HYDRANT_VERBOSE")]
+    pub verbose: u8,
+    /// Say only errors on stderr
+    #[arg(short, long, global = true, env = "HYDRANT_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    pub quiet: bool,
+    /// The form of log lines on stderr
+    #[arg(long, value_enum, default_value_t, global = true, env = "HYDRANT_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Render the fleet, commit what changed, and report
+    Run(RunArgs),
+    /// Render the fleet and show what would change; writes nothing but --out
+    Render(RenderArgs),
+    /// Check the inputs and the rendered manifests, without Git and without network
+    Validate(ValidateArgs),
+    /// Build a kustomization: what `kubectl kustomize DIR` prints
+    Build(BuildArgs),
+    /// Show where things come from
+    #[command(subcommand)]
+    Explain(Explain),
+    /// Print the JSON Schema of a file that Hydrant reads
+    Schema {
+        /// The file
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// What to render.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Fleet")]
+pub struct FleetArgs {
+    /// The fleet's folder: it holds clusters/
+    #[arg(long, value_name = "DIR", default_value = ".", env = "HYDRANT_FLEET")]
+    pub fleet: PathBuf,
+    /// Only these environments
+    #[arg(long, value_name = "ENV", value_delimiter = ',', env = "HYDRANT_ENV")]
+    pub env: Vec<String>,
+    /// Only these clusters
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "HYDRANT_CLUSTER")]
+    pub cluster: Vec<String>,
+    /// Only the units of these organizations and of their tenants
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "HYDRANT_ORGANIZATION")]
+    pub organization: Vec<String>,
+    /// The folder of all output inside the repository, instead of `path` in hydrant.yaml
+    #[arg(long, value_name = "PATH", env = "HYDRANT_PATH")]
+    pub path: Option<String>,
+    /// Check cluster.yaml by the schema of the clusters repository alone
+    #[arg(long, env = "HYDRANT_STRICT_COMPAT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict_compat: bool,
+}
+
+/// Where changes go.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Destination")]
+pub struct DestinationArgs {
+    /// Push to this repository instead of each cluster's own; a missing local folder becomes a bare repository
+    #[arg(long, value_name = "DIR|URL", env = "HYDRANT_REPO")]
+    pub repo: Option<String>,
+    /// Push to this branch instead of each cluster's own
+    #[arg(long, value_name = "NAME", env = "HYDRANT_BRANCH")]
+    pub branch: Option<String>,
+    /// Create the branch where a repository with other branches lacks it
+    #[arg(long, env = "HYDRANT_CREATE_BRANCH", value_parser = clap::builder::FalseyValueParser::new())]
+    pub create_branch: bool,
+    /// Allow one deletion that the budget refuses: cluster/ENV/C, organization/O, tenant/T, namespace/NS,
+    /// application/ENV/C/NAME, objects/ENV/C
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "HYDRANT_ALLOW_DELETE")]
+    pub allow_delete: Vec<String>,
+    /// Take a folder that bears no mark of this fleet
+    #[arg(long, value_name = "ENV/CLUSTER", value_delimiter = ',', env = "HYDRANT_ADOPT")]
+    pub adopt: Vec<String>,
+    /// Go on although the branch was rewritten or deleted since the last run
+    #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub accept_rewritten: bool,
+    /// A file of certificates (PEM) to trust beside the system's
+    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The folder of caches; safe to delete
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// `hydrant run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// What to render
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Where to deliver
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// Run once and end (the default)
+    #[arg(long, conflicts_with = "interval")]
+    pub once: bool,
+    /// Run again and again, this far apart: 30s, 3m, 1h
+    #[arg(long, value_name = "TIME", env = "HYDRANT_INTERVAL", value_parser = duration)]
+    pub interval: Option<std::time::Duration>,
+    /// The author of commits: 'Name <address>'
+    #[arg(long, value_name = "AUTHOR", env = "HYDRANT_AUTHOR")]
+    pub author: Option<String>,
+    /// Write a report as JSON
+    #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
+    pub report: Option<PathBuf>,
+}
+
+/// `hydrant render`.
+#[derive(Clone, Debug, Args)]
+pub struct RenderArgs {
+    /// What to render
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// What to compare with
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// Show the difference to the branch (the default)
+    #[arg(long, conflicts_with = "out")]
+    pub dry_run: bool,
+    /// Write the manifests into a folder: an empty one, or one that bears our marks
+    #[arg(long, value_name = "DIR", env = "HYDRANT_OUT")]
+    pub out: Option<PathBuf>,
+    /// The form of the difference
+    #[arg(long, value_enum, default_value_t, env = "HYDRANT_FORMAT")]
+    pub format: DiffFormat,
+    /// End with 1 when something would change
+    #[arg(long, env = "HYDRANT_EXIT_CODE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub exit_code: bool,
+    /// Write a report as JSON
+    #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
+    pub report: Option<PathBuf>,
+}
+
+/// The forms of a difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// A unified diff
+    #[default]
+    Text,
+    /// The paths alone
+    Names,
+    /// JSON
+    Json,
+}
+
+/// `hydrant validate`.
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// What to check
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Write a report as JSON
+    #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
+    pub report: Option<PathBuf>,
+}
+
+/// `hydrant build`.
+#[derive(Clone, Debug, Args)]
+pub struct BuildArgs {
+    /// The folder with the kustomization
+    pub dir: PathBuf,
+    /// Make an error of what is only warned of, such as a patch that matches nothing
+    #[arg(long, env = "HYDRANT_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
+    pub strict: bool,
+}
+
+/// `hydrant explain`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Explain {
+    /// Show each value of a cluster with the file and line that set it
+    Values(ExplainValues),
+    /// List the components and where they are enabled
+    Components(ExplainComponents),
+}
+
+/// `hydrant explain values`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainValues {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Only values below this key, such as vault or vault-runtime
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+}
+
+/// `hydrant explain components`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainComponents {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// cluster.yaml
+    Cluster,
+    /// Organization, RepoBinding, KnowledgeBase
+    Binding,
+    /// hydrant.yaml
+    Config,
+    /// component.yaml
+    Component,
+    /// The typed settings in values: vault and argocd
+    Values,
+}
+
+/// Reads a time span: a number and `s`, `m` or `h`.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("`{text}` is no time span: write 30s, 3m or 1h");
+    let (number, seconds) = match text.char_indices().last() {
+        Some((i, 's')) => (&text[..i], 1),
+        Some((i, 'm')) => (&text[..i], 60),
+        Some((i, 'h')) => (&text[..i], 3600),
+        _ => return Err(wrong()),
+    };
+    let n: u64 = number.parse().map_err(|_| wrong())?;
+    let total = n.checked_mul(seconds).filter(|t| (1..=7 * 86_400).contains(t)).ok_or_else(wrong)?;
+    Ok(std::time::Duration::from_secs(total))
+}

@@ -1,0 +1,77 @@
+//! `hydrant run`: the whole line, once or again and again.
+
+use super::{delivery, show, write_report};
+use crate::agent;
+use crate::cli::RunArgs;
+use crate::edge::git::{Clock as _, SystemClock};
+use crate::error::Result;
+use crate::reconcile::{self, Tools};
+use crate::report::{Report, Status};
+use crate::stop::Stop;
+use crate::telemetry::Shown;
+
+/// Runs the line.
+///
+/// # Errors
+/// What stops a run as a whole.
+pub fn run(args: &RunArgs, quiet: bool) -> Result<u8> {
+    let stop = Stop::on_signals();
+    match args.interval {
+        None => once(args, quiet, &stop),
+        Some(interval) => Ok(agent::repeat(interval, &stop, SystemClock::new().jitter(), || {
+            once(args, quiet, &stop).unwrap_or_else(|error| {
+                show::error(&error);
+                error.kind.exit_code()
+            })
+        })),
+    }
+}
+
+fn once(args: &RunArgs, quiet: bool, stop: &Stop) -> Result<u8> {
+    let request = delivery(&args.fleet, &args.destination, args.author.as_ref())?;
+    let memo = super::memo(&request);
+    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop };
+    let report = reconcile::run(&request, &tools)?;
+    memo.save();
+    show::report(&report, quiet);
+    super::print(&text(&report))?;
+    write_report(args.report.as_deref(), &report)?;
+    Ok(report.exit)
+}
+
+/// Returns what a run did, for people.
+fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let names: Vec<String> = report.clusters.iter().map(|c| format!("{}/{}", c.env, c.cluster)).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0);
+    for (cluster, name) in report.clusters.iter().zip(&names) {
+        let what = match cluster.status {
+            Status::Delivered | Status::Differs => {
+                format!("{} added, {} changed, {} removed", cluster.added, cluster.changed, cluster.removed)
+            }
+            Status::Unchanged => "no change".into(),
+            Status::Held => "held".into(),
+            Status::Refused => "refused".into(),
+        };
+        out.push_str(&format!("{name:width$}  {what}\n"));
+    }
+    for to in &report.destinations {
+        let commit = to.commit.as_deref().map_or("nothing", |c| &c[..c.len().min(10)]);
+        if to.created {
+            out.push_str(&format!("created the bare repository {}\n", to.repo));
+        }
+        if to.pushed {
+            out.push_str(&format!("committed {commit} to {} of {}\n", to.branch, to.repo));
+        } else {
+            out.push_str(&format!("nothing to commit: {} of {} stands at {commit}\n", to.branch, to.repo));
+        }
+    }
+    if let Some(to) = report.destinations.iter().find(|to| to.pushed && is_local(&to.repo)) {
+        out.push_str(&format!("next: git -C {} show --stat {}\n", to.repo, to.branch));
+    }
+    out
+}
+
+fn is_local(repo: &str) -> bool {
+    !repo.contains("://") && !repo.contains('@')
+}

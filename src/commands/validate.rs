@@ -1,0 +1,48 @@
+//! `hydrant validate`: the line up to gather, without Git and without network.
+
+use super::{show, write_report};
+use crate::cli::ValidateArgs;
+use crate::config::RenderRequest;
+use crate::error::{Result, Violation};
+use crate::model::unit::NoMemo;
+use crate::reconcile::{self, Tools};
+use crate::report::Status;
+use crate::stage::resolve::not_a_branch;
+use crate::stop::Stop;
+use crate::telemetry::Shown;
+
+/// Checks a fleet.
+///
+/// # Errors
+/// A fleet of which nothing can be said.
+pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
+    let request = RenderRequest::from(&args.fleet);
+    let definitions = reconcile::definitions(&request)?;
+    let mut fleet = reconcile::fleet(&definitions, &request.pick)?;
+    for cluster in &fleet.clusters {
+        if let Some(message) = not_a_branch(&cluster.destination.branch) {
+            let v = Violation::warning(format!("a run will hold this cluster: {message}"));
+            fleet.notices.push(v.at(cluster.at.clone()).key("gitops.repo_ref"));
+        }
+    }
+    let target = reconcile::hydrate(
+        &fleet,
+        &request.pick,
+        &Tools { memo: &NoMemo, progress: &Shown::new(quiet), stop: &Stop::never() },
+    )?;
+    let mut report = reconcile::start_report(&fleet, &target);
+    for id in target.clusters.keys().filter(|id| !target.holds(id, &crate::model::id::SubjectId::Cluster)) {
+        report.cluster(id, Status::Unchanged, &Default::default());
+    }
+    reconcile::add_held_clusters(&mut report, &target);
+    report.exit = report.inspection_code(false);
+    show::report(&report, quiet);
+    write_report(args.report.as_deref(), &report)?;
+    let errors = report.counts().get("error").copied().unwrap_or(0);
+    if errors == 0 {
+        super::print(&format!("{} cluster(s), {} unit(s): valid\n", target.clusters.len(), report.units))?;
+    } else {
+        super::print(&format!("{errors} error(s)\n"))?;
+    }
+    Ok(report.exit)
+}

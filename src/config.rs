@@ -1,0 +1,70 @@
+//! Raw settings (flags, environment, hydrant.yaml) resolved once into what a run is told.
+
+use crate::edge::git::GitSettings;
+use crate::error::{Error, Result};
+use crate::stage::diff::AllowDelete;
+use crate::stage::units::Selection;
+use std::path::PathBuf;
+
+/// What every command that renders is told.
+#[derive(Clone, Debug, Default)]
+pub struct RenderRequest {
+    /// The fleet's folder.
+    pub fleet: PathBuf,
+    /// What the run is about.
+    pub pick: Selection,
+    /// Check cluster.yaml by the original schema alone.
+    pub strict_compat: bool,
+    /// A folder inside the repository, instead of the one in hydrant.yaml.
+    pub path: Option<String>,
+}
+
+/// What a delivery is told besides.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryRequest {
+    /// What to render.
+    pub render: RenderRequest,
+    /// Push here instead of to each cluster's own repository.
+    pub repo: Option<String>,
+    /// Push to this branch instead of each cluster's own.
+    pub branch: Option<String>,
+    /// Create the branch where it is missing.
+    pub create_branch: bool,
+    /// Deletions a person allowed, besides those of hydrant.yaml.
+    pub allow_delete: Vec<String>,
+    /// Folders without our mark that are given to us.
+    pub adopt: Vec<String>,
+    /// The author, instead of the one in hydrant.yaml.
+    pub author: Option<String>,
+    /// The time of commits, in seconds since 1970.
+    pub seconds: i64,
+    /// How repositories are reached.
+    pub git: GitSettings,
+    /// The folder of caches.
+    pub cache: Option<PathBuf>,
+}
+
+impl DeliveryRequest {
+    /// Returns the deletions that are allowed, with those of hydrant.yaml.
+    pub fn allowed(&self, listed: &[String]) -> AllowDelete {
+        AllowDelete::new(self.allow_delete.iter().chain(listed).cloned())
+    }
+}
+
+/// Reads `Name <address>`.
+///
+/// # Errors
+/// Anything else.
+pub fn author(text: &str) -> Result<(String, String)> {
+    let wrong = || {
+        Error::input(format!("`{text}` is no author"))
+            .hint("write it as Git does: --author 'Name <address@example.org>'")
+    };
+    let (name, rest) = text.split_once('<').ok_or_else(wrong)?;
+    let email = rest.strip_suffix('>').ok_or_else(wrong)?;
+    let clean = |s: &str| !s.trim().is_empty() && !s.contains(['<', '>', '\n', '\0']);
+    if !clean(name) || !clean(email) {
+        return Err(wrong());
+    }
+    Ok((name.trim().to_owned(), email.trim().to_owned()))
+}

@@ -1,0 +1,88 @@
+//! What should stand in the repositories, and what has to change for it.
+
+use super::fleet::Destination;
+use super::id::{ClusterId, Domain, SubjectId, UnitId};
+use super::tree::Edit;
+use super::unit::Hydrated;
+use crate::error::Violations;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What should stand in one cluster's folder.
+#[derive(Debug, Default)]
+pub struct ClusterTarget {
+    /// The units by their place.
+    pub units: BTreeMap<String, (UnitId, Arc<Hydrated>)>,
+    /// The root Application's bytes.
+    pub root: Vec<u8>,
+    /// The layers' Applications by file name (`platform-apps.yaml`).
+    pub layers: Vec<(String, Vec<u8>)>,
+}
+
+/// What should stand everywhere.
+#[derive(Debug, Default)]
+pub struct TargetState {
+    /// The selected clusters by destination.
+    pub homes: BTreeMap<ClusterId, Destination>,
+    /// What should stand in each.
+    pub clusters: BTreeMap<ClusterId, ClusterTarget>,
+    /// What is held, and why: its paths keep what the branch has.
+    pub held: BTreeMap<Domain, Violations>,
+    /// Warnings and notices of units.
+    pub notices: Violations,
+}
+
+impl TargetState {
+    /// Returns true if a subject on a cluster is held.
+    pub fn holds(&self, cluster: &ClusterId, subject: &SubjectId) -> bool {
+        self.held.keys().any(|d| d.holds(cluster, subject))
+    }
+}
+
+/// What changes in one cluster's folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterChange {
+    /// Files that are new.
+    pub added: usize,
+    /// Files whose content changes.
+    pub changed: usize,
+    /// Files that go.
+    pub removed: usize,
+    /// Units with a change, by place.
+    pub units: Vec<String>,
+}
+
+impl ClusterChange {
+    /// Returns true if nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.added + self.changed + self.removed == 0
+    }
+
+    /// Returns it in a few words.
+    pub fn summary(&self) -> String {
+        let parts = [(self.added, "added"), (self.changed, "changed"), (self.removed, "removed")];
+        let said: Vec<String> =
+            parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        if said.is_empty() { "no change".into() } else { format!("{} file(s)", said.join(", ")) }
+    }
+}
+
+/// A refusal of a guard: what is held because of it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What keeps its files.
+    pub domain: Domain,
+    /// Why, and how a person allows it.
+    pub why: Violations,
+}
+
+/// What changes on one destination, compared with one base.
+#[derive(Debug, Default)]
+pub struct ChangeSet {
+    /// The edits, in path order, each path once.
+    pub edits: Vec<Edit>,
+    /// By cluster.
+    pub clusters: BTreeMap<ClusterId, ClusterChange>,
+    /// What guards refused.
+    pub refused: Vec<Refusal>,
+}

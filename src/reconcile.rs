@@ -1,0 +1,410 @@
+//! The line, once, top to bottom.
+//!
+//! ```text
+//! load → resolve → ( render → overlay → validate ) per unit → gather → diff → commit → report
+//! ```
+
+use crate::config::{DeliveryRequest, RenderRequest, author};
+use crate::definition::{Definitions, Strictness, define};
+use crate::edge::embedded::{builtin, renderer};
+use crate::edge::git::{
+    GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, Signature, publish,
+};
+use crate::edge::load::load;
+use crate::error::{Error, ErrorKind, Result, Violation, Violations};
+use crate::message::{self, Trailers};
+use crate::model::fleet::{Destination, Fleet};
+use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::settings::Deliver;
+use crate::model::target::{ChangeSet, TargetState};
+use crate::model::tree::BaseTree;
+use crate::model::unit::{Hydrated, Memo, RenderUnit};
+use crate::report::{DestinationReport, Report, Said, Status};
+use crate::stage::diff::{AllowDelete, Rules, diff};
+use crate::stage::units::{Selection, units};
+use crate::stage::{gather, overlay, render, resolve, validate};
+use crate::stop::{Stop, StoppingClock};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Told about progress; the line itself prints nothing.
+pub trait Progress: Sync {
+    /// A stage begins, with the number of steps if it is known.
+    fn stage(&self, name: &str, steps: Option<u64>);
+    /// One step is done.
+    fn step(&self);
+    /// The stage is over.
+    fn done(&self);
+}
+
+/// What a run works with besides its inputs.
+pub struct Tools<'a> {
+    /// Remembers units by their key.
+    pub memo: &'a dyn Memo,
+    /// Told about progress.
+    pub progress: &'a dyn Progress,
+    /// Set when the run is to end.
+    pub stop: &'a Stop,
+}
+
+/// Reads what a fleet's files say.
+///
+/// # Errors
+/// A fleet of which nothing can be said.
+pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
+    let (tree, source) = load(&request.fleet)?;
+    let strictness = Strictness { compat: request.strict_compat };
+    let mut definitions = define(tree, builtin(), source, strictness)
+        .map_err(|why| Error::input("nothing was rendered: the fleet cannot be read").with(why))?;
+    if let Some(path) = &request.path {
+        definitions.settings.path = Some(path.clone());
+    }
+    Ok(definitions)
+}
+
+/// Resolves a fleet, and checks that the selection names what there is.
+///
+/// # Errors
+/// A selection of something that is not there.
+pub fn fleet<'d>(definitions: &'d Definitions, pick: &Selection) -> Result<Fleet<'d>> {
+    let fleet = resolve::resolve(definitions, builtin());
+    let found = unknown_selection(&fleet, pick);
+    if found.is_empty() { Ok(fleet) } else { Err(Error::input("nothing was rendered").with(found)) }
+}
+
+fn unknown_selection(fleet: &Fleet<'_>, pick: &Selection) -> Violations {
+    let mut found = Violations::new();
+    let names: BTreeSet<&str> = fleet.known_clusters.iter().map(String::as_str).collect();
+    let envs: BTreeSet<&str> = fleet
+        .clusters
+        .iter()
+        .map(|c| c.id.env.as_str())
+        .chain(fleet.held.keys().map(|d| d.cluster.env.as_str()))
+        .collect();
+    let organizations: BTreeSet<&str> = fleet
+        .clusters
+        .iter()
+        .flat_map(|c| c.subjects.keys())
+        .filter_map(|s| match s {
+            SubjectId::Organization(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    for (flag, wanted, known) in [
+        ("--cluster", &pick.clusters, &names),
+        ("--env", &pick.envs, &envs),
+        ("--organization", &pick.organizations, &organizations),
+    ] {
+        for name in wanted.iter().filter(|w| !known.contains(w.as_str())) {
+            let mut v = Violation::error(format!("{flag} {name}: the fleet has no such one"));
+            v.hint = crate::suggest::did_you_mean(name, known.iter().copied());
+            found.push(v);
+        }
+    }
+    found
+}
+
+/// Renders, overlays and validates every selected unit, and gathers the results.
+///
+/// # Errors
+/// A run that is told to stop: half a result must not be compared with anything.
+pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result<TargetState> {
+    let renderer = renderer();
+    let progress = tools.progress;
+    progress.stage("rendering", None);
+    let parts = units(fleet, pick, &renderer)
+        .par_bridge()
+        .map(|prepared| {
+            let part = match prepared {
+                Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
+                Ok(unit) => one_unit(&unit, tools.memo),
+                Err((domain, why)) => (domain, Err(why)),
+            };
+            progress.step();
+            part
+        })
+        .collect();
+    progress.done();
+    if tools.stop.is_set() {
+        return Err(Error::external("nothing was delivered: the run was told to stop"));
+    }
+    let mut target = gather::gather(fleet, pick, parts);
+    let complete = |env: &str| {
+        pick.clusters.is_empty()
+            && pick.organizations.is_empty()
+            && (pick.envs.is_empty() || pick.envs.iter().any(|e| e == env))
+    };
+    for v in gather::unmatched(fleet, &target, &complete) {
+        match v.is_error() {
+            true => hold_env(fleet, &mut target, v),
+            false => target.notices.push(v),
+        }
+    }
+    Ok(target)
+}
+
+/// An overlay entry that found nothing holds the clusters of its environment.
+fn hold_env(fleet: &Fleet<'_>, target: &mut TargetState, v: Violation) {
+    let env = v.at.as_ref().and_then(|at| at.file.split('/').nth(1).map(str::to_owned));
+    for cluster in fleet.clusters.iter().filter(|c| Some(&c.id.env) == env.as_ref()) {
+        target.held.entry(Domain::cluster(cluster.id.clone())).or_default().push(v.clone());
+    }
+}
+
+fn domain_of(unit: &RenderUnit<'_>) -> Domain {
+    Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
+}
+
+fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
+    let domain = domain_of(unit);
+    if let Some(known) = memo.get(&unit.key) {
+        return (domain, Ok((unit.id.clone(), known)));
+    }
+    let made = hydrate_unit(unit).map(Arc::new);
+    if let Ok(hydrated) = &made {
+        memo.put(hydrated);
+    }
+    (domain, made.map(|hydrated| (unit.id.clone(), hydrated)))
+}
+
+/// The middle of the line, for one unit.
+///
+/// # Errors
+/// Whatever is wrong with it.
+pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
+    let rendered = render::render(unit)?;
+    let overlaid = overlay::overlay(rendered, unit)?;
+    validate::validate(overlaid, unit)
+}
+
+/// Runs the whole line once.
+///
+/// # Errors
+/// What stops the run as a whole; everything smaller is in the report.
+pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
+    let definitions = definitions(&request.render)?;
+    let fleet = fleet(&definitions, &request.render.pick)?;
+    let mut target = hydrate(&fleet, &request.render.pick, tools)?;
+    hold_undeliverable(&fleet, &mut target);
+    let mut report = start_report(&fleet, &target);
+    tools.progress.stage("delivering", None);
+    for to in destinations(&fleet, &mut target, request) {
+        let delivered = deliver(&definitions, &fleet, &target, &to, request, tools.stop);
+        record(&mut report, &target, &to, delivered);
+    }
+    tools.progress.done();
+    add_held_clusters(&mut report, &target);
+    report.exit = report.delivery_code();
+    Ok(report)
+}
+
+/// Starts a report with what is held and noticed.
+pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
+    let mut report = Report::new(&fleet.name);
+    report.units = target.clusters.values().map(|c| c.units.len()).sum();
+    if !fleet.failed.is_empty() {
+        report.hold(None, &fleet.failed);
+    }
+    for (domain, why) in target.held.iter().filter(|(_, why)| !why.is_empty()) {
+        report.hold(Some(domain), why);
+    }
+    let notices = fleet.notices.iter().chain(&target.notices);
+    report.notices = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report
+}
+
+/// Adds the clusters that were held before any destination was looked at.
+pub fn add_held_clusters(report: &mut Report, target: &TargetState) {
+    let said: BTreeSet<(String, String)> =
+        report.clusters.iter().map(|c| (c.env.clone(), c.cluster.clone())).collect();
+    for domain in target.held.keys().filter(|d| d.subject == SubjectId::Cluster) {
+        if !said.contains(&(domain.cluster.env.clone(), domain.cluster.name.clone())) {
+            report.cluster(&domain.cluster, Status::Held, &Default::default());
+        }
+    }
+    report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));
+}
+
+/// Holds clusters that cannot be pushed to: their reference is no branch.
+fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
+    for cluster in &fleet.clusters {
+        let mut why = Violations::new();
+        if let Some(message) = resolve::not_a_branch(&cluster.destination.branch) {
+            let v = Violation::error(format!("nothing can be delivered there: {message}"));
+            why.push(v.at(cluster.at.clone()).key("gitops.repo_ref").hint("name a branch"));
+        }
+        if cluster.deliver == Deliver::MergeRequest {
+            let v = Violation::error(format!(
+                "`deliver: merge-request` of `{}` is not supported yet",
+                cluster.id.env
+            ));
+            why.push(v.key(format!("environments.{}.deliver", cluster.id.env)).hint("use `push`"));
+        }
+        if !why.is_empty() && target.homes.contains_key(&cluster.id) {
+            target.held.entry(Domain::cluster(cluster.id.clone())).or_default().extend(why);
+        }
+    }
+}
+
+/// Returns where the run pushes, after `--repo` and `--branch`; the rendered bytes do not follow them.
+pub fn destinations(
+    fleet: &Fleet<'_>,
+    target: &mut TargetState,
+    request: &DeliveryRequest,
+) -> Vec<Destination> {
+    let mut all = BTreeSet::new();
+    let effective = |to: &Destination| Destination {
+        repo: request.repo.clone().unwrap_or_else(|| to.repo.clone()),
+        branch: request.branch.clone().unwrap_or_else(|| to.branch.clone()),
+    };
+    for cluster in &fleet.clusters {
+        // Destinations of held clusters are looked at too: other clusters may have left there.
+        let to = effective(&cluster.destination);
+        if let Some(home) = target.homes.get_mut(&cluster.id) {
+            *home = to.clone();
+            all.insert(to);
+        }
+    }
+    all.into_iter().collect()
+}
+
+/// One destination after its turn.
+struct Delivered {
+    changes: ChangeSet,
+    revision: Revision,
+    created: bool,
+}
+
+fn deliver(
+    definitions: &Definitions,
+    fleet: &Fleet<'_>,
+    target: &TargetState,
+    to: &Destination,
+    request: &DeliveryRequest,
+    stop: &Stop,
+) -> Result<Delivered> {
+    let remote = Remote::parse(&to.repo)?;
+    let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
+    let clock = Arc::new(StoppingClock::new(stop.clone()));
+    let mut repository = Repository::open_with(&remote, &settings, clock)?;
+    let created = repository.created();
+    let settings = &definitions.settings;
+    let allow = request.allowed(&settings.allow_delete);
+    let known_ids = known_ids(definitions);
+    let rules = rules(fleet, &request.render.pick, &allow, &known_ids, &request.adopt);
+    let who = signature(definitions, request)?;
+    let mut publication = Publication::new(to.branch.clone(), who);
+    publication.create_branch = request.create_branch;
+    let trailers = Trailers::of(definitions, fleet, builtin());
+    let mut changes = ChangeSet::default();
+    let revision = publish(&mut repository, &publication, |repository, head| {
+        let base = repository.tree(head.map(|c| c.id))?;
+        changes = diff(target, to, &base, &rules)?;
+        Ok((!changes.edits.is_empty())
+            .then(|| Proposal { edits: changes.edits.clone(), message: message::of(&changes, &trailers) }))
+    })?;
+    Ok(Delivered { changes, revision, created })
+}
+
+/// Returns the identities of all cluster files that could be read.
+pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
+    definitions.clusters.iter().map(|c| c.file.id()).collect()
+}
+
+/// Returns the rules of a diff.
+pub fn rules<'a>(
+    fleet: &'a Fleet<'_>,
+    pick: &'a Selection,
+    allow_delete: &'a AllowDelete,
+    known_ids: &'a [ClusterId],
+    adopt: &'a [String],
+) -> Rules<'a> {
+    Rules {
+        fleet: &fleet.name,
+        path: &fleet.path,
+        pick,
+        may_delete: fleet.may_delete,
+        known_clusters: &fleet.known_clusters,
+        known_ids,
+        allow_delete,
+        adopt,
+    }
+}
+
+/// Compares a target with any tree: what `render` does.
+///
+/// # Errors
+/// A tree that cannot be read.
+pub fn compare(
+    definitions: &Definitions,
+    fleet: &Fleet<'_>,
+    target: &TargetState,
+    to: &Destination,
+    base: &dyn BaseTree,
+    request: &DeliveryRequest,
+) -> Result<ChangeSet> {
+    let allow = request.allowed(&definitions.settings.allow_delete);
+    let known_ids = known_ids(definitions);
+    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, &request.adopt))
+}
+
+fn signature(definitions: &Definitions, request: &DeliveryRequest) -> Result<Signature> {
+    let commit = definitions.settings.commit.clone().unwrap_or_default();
+    let (name, email) = match &request.author {
+        Some(text) => author(text)?,
+        None => (
+            commit.name.unwrap_or_else(|| "Hydrant".into()),
+            commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
+        ),
+    };
+    Ok(Signature { name, email, seconds: request.seconds, offset: 0 })
+}
+
+fn record(report: &mut Report, target: &TargetState, to: &Destination, delivered: Result<Delivered>) {
+    let homes: BTreeMap<&ClusterId, &Destination> =
+        target.homes.iter().filter(|(_, home)| *home == to).collect();
+    let delivered = match delivered {
+        Ok(delivered) => delivered,
+        Err(error) => {
+            let status = if error.kind == ErrorKind::Guard { Status::Refused } else { Status::Held };
+            for id in homes.keys() {
+                report.cluster(id, status, &Default::default());
+            }
+            report.error(&error);
+            report.hold(None, &as_violations(&error));
+            return;
+        }
+    };
+    let pushed = delivered.revision.landed == Landed::Pushed;
+    for refusal in &delivered.changes.refused {
+        report.hold(Some(&refusal.domain), &refusal.why);
+        let whole = refusal.domain.subject == SubjectId::Cluster;
+        if whole && !delivered.changes.clusters.contains_key(&refusal.domain.cluster) {
+            report.cluster(&refusal.domain.cluster, Status::Refused, &Default::default());
+        }
+    }
+    for (id, change) in &delivered.changes.clusters {
+        let status = if change.is_empty() { Status::Unchanged } else { Status::Delivered };
+        report.cluster(id, status, change);
+    }
+    report.destinations.push(DestinationReport {
+        repo: to.repo.clone(),
+        branch: to.branch.clone(),
+        commit: delivered.revision.commit.map(|c| c.to_string()),
+        pushed,
+        tries: delivered.revision.tries,
+        created: delivered.created,
+    });
+}
+
+/// Returns an error of a destination as something that the report holds.
+fn as_violations(error: &Error) -> Violations {
+    let mut v = Violation::error(error.message.clone());
+    v.guard = error.kind == ErrorKind::Guard;
+    if !error.hints.is_empty() {
+        v.hint = Some(error.hints.join("\n"));
+    }
+    let cause = std::error::Error::source(error).map(|s| Violation::notice(format!("because: {s}")));
+    [v].into_iter().chain(cause).chain(error.violations.iter().cloned()).collect()
+}

@@ -1,0 +1,224 @@
+//! What happened in a run: as text for people, as JSON for monitoring, as an exit code.
+
+use crate::error::{Error, ErrorKind, Severity, Violation};
+use crate::model::id::{ClusterId, Domain};
+use crate::model::target::ClusterChange;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The version of the JSON form.
+const SCHEMA: u32 = 1;
+
+/// What became of one cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Its change landed.
+    Delivered,
+    /// It differs from the branch; nothing was written (`render`).
+    Differs,
+    /// The branch already has it.
+    Unchanged,
+    /// It keeps what the branch has: something of it is wrong.
+    Held,
+    /// A guard refused.
+    Refused,
+}
+
+/// One cluster in a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusterReport {
+    /// Its environment.
+    pub env: String,
+    /// Its name.
+    pub cluster: String,
+    /// What became of it.
+    pub status: Status,
+    /// Files added.
+    pub added: usize,
+    /// Files changed.
+    pub changed: usize,
+    /// Files removed.
+    pub removed: usize,
+}
+
+/// One destination in a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationReport {
+    /// The repository, without credentials.
+    pub repo: String,
+    /// The branch.
+    pub branch: String,
+    /// The commit that the branch has now.
+    pub commit: Option<String>,
+    /// Whether that commit is ours of this run.
+    pub pushed: bool,
+    /// How often the change was made.
+    pub tries: u32,
+    /// Whether the repository was created.
+    pub created: bool,
+}
+
+/// Something held, with its reasons.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldReport {
+    /// What is held; none for problems of files whose identity is unknown.
+    pub domain: Option<String>,
+    /// Whether a guard refused it.
+    pub guard: bool,
+    /// Why.
+    pub why: Vec<Said>,
+}
+
+/// A message in a report.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Said {
+    /// `error`, `warning` or `notice`.
+    pub severity: &'static str,
+    /// Where, as file:line:column.
+    pub at: Option<String>,
+    /// The key.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// The mend.
+    pub hint: Option<String>,
+}
+
+impl From<&Violation> for Said {
+    fn from(v: &Violation) -> Self {
+        Self {
+            severity: v.severity.word(),
+            at: v.at.as_ref().map(ToString::to_string),
+            key: v.key.clone(),
+            message: crate::redact::redact(&v.message).into_owned(),
+            hint: v.hint.clone(),
+        }
+    }
+}
+
+/// What happened in a run.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// The version of this form.
+    pub schema: u32,
+    /// The fleet's name.
+    pub fleet: String,
+    /// The exit code.
+    pub exit: u8,
+    /// How many units were rendered.
+    pub units: usize,
+    /// The clusters.
+    pub clusters: Vec<ClusterReport>,
+    /// The destinations.
+    pub destinations: Vec<DestinationReport>,
+    /// What is held.
+    pub held: Vec<HeldReport>,
+    /// Warnings and notices.
+    pub notices: Vec<Said>,
+    /// Errors of destinations.
+    pub errors: Vec<String>,
+    /// The kinds of those errors.
+    #[serde(skip)]
+    pub kinds: Vec<ErrorKind>,
+}
+
+impl Report {
+    /// Starts the report of a fleet.
+    pub fn new(fleet: &str) -> Self {
+        Self { schema: SCHEMA, fleet: fleet.to_owned(), ..Self::default() }
+    }
+
+    /// Adds a cluster.
+    pub fn cluster(&mut self, id: &ClusterId, status: Status, change: &ClusterChange) {
+        self.clusters.push(ClusterReport {
+            env: id.env.clone(),
+            cluster: id.name.clone(),
+            status,
+            added: change.added,
+            changed: change.changed,
+            removed: change.removed,
+        });
+    }
+
+    /// Adds what is held.
+    pub fn hold(&mut self, domain: Option<&Domain>, why: &[Violation]) {
+        let guard = why.iter().any(|v| v.guard);
+        let domain = domain.map(ToString::to_string);
+        self.held.push(HeldReport { domain, guard, why: why.iter().map(Said::from).collect() });
+    }
+
+    /// Adds the error of a destination.
+    pub fn error(&mut self, error: &Error) {
+        self.errors.push(crate::redact::redact(&error.message).into_owned());
+        self.kinds.push(error.kind);
+    }
+
+    /// Returns the exit code of a run that delivers: the highest of 70 > 4 > 3 > 5 > 2 > 0 wins.
+    pub fn delivery_code(&self) -> u8 {
+        let any = |kind: ErrorKind| self.kinds.contains(&kind);
+        if any(ErrorKind::Internal) {
+            return ErrorKind::Internal.exit_code();
+        }
+        if any(ErrorKind::Guard) || self.held.iter().any(|h| h.guard) {
+            return ErrorKind::Guard.exit_code();
+        }
+        if any(ErrorKind::External) {
+            return ErrorKind::External.exit_code();
+        }
+        if self.held.is_empty() && self.kinds.is_empty() {
+            return 0;
+        }
+        let any_fine =
+            self.clusters.iter().any(|c| matches!(c.status, Status::Delivered | Status::Unchanged));
+        if any_fine { ErrorKind::Partial.exit_code() } else { ErrorKind::Input.exit_code() }
+    }
+
+    /// Returns the exit code of a command that only looks: any error is the input's.
+    pub fn inspection_code(&self, differences: bool) -> u8 {
+        let any = |kind: ErrorKind| self.kinds.contains(&kind);
+        if any(ErrorKind::Internal) {
+            return ErrorKind::Internal.exit_code();
+        }
+        if any(ErrorKind::Guard) || self.held.iter().any(|h| h.guard) {
+            return ErrorKind::Guard.exit_code();
+        }
+        if any(ErrorKind::External) {
+            return ErrorKind::External.exit_code();
+        }
+        if !self.held.is_empty() || !self.kinds.is_empty() {
+            return ErrorKind::Input.exit_code();
+        }
+        u8::from(differences)
+    }
+
+    /// Prints it as JSON.
+    pub fn json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// Returns how many violations of each severity it holds.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for said in self.held.iter().flat_map(|h| &h.why).chain(&self.notices) {
+            *counts.entry(said.severity).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Returns the violations that are worth a line of their own, errors first.
+pub fn ordered(mut found: Vec<Violation>) -> Vec<Violation> {
+    found.sort_by(|a, b| {
+        let rank = |v: &Violation| match v.severity {
+            Severity::Error => 0,
+            Severity::Warning => 1,
+            Severity::Notice => 2,
+        };
+        rank(a).cmp(&rank(b)).then_with(|| a.at.cmp(&b.at)).then_with(|| a.cmp(b))
+    });
+    found.dedup();
+    found
+}

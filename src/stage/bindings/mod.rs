@@ -1,0 +1,76 @@
+//! Bindings become subjects: organizations, tenants, knowledge bases.
+//!
+//! Pure: documents, clusters and rules in, [`Subjects`] out. Nothing stops at the first fault,
+//! and one bad binding never stops another: what is wrong is *failed*, with its identity where
+//! that is known, so that its last delivered files are held.
+//!
+//! * [`metadata`], [`organization`], [`tenant`], [`pipeline`], [`knowledge_base`]: one binding
+//!   by itself.
+//! * [`drafts`]: all of them together, joined and placed.
+//! * [`placement`]: the clusters it goes to.
+//! * [`clashes`]: what two bindings must not both have. Neither is first: both fail.
+
+mod clashes;
+mod drafts;
+pub mod fields;
+mod knowledge_base;
+mod metadata;
+pub mod names;
+mod organization;
+mod pipeline;
+mod placement;
+mod rules;
+mod subjects;
+mod tenant;
+
+pub use rules::BindingRules;
+pub use subjects::{Claim, ClaimScope, FailedBinding, FailedIdentity, MayDelete, Subject, Subjects};
+
+use crate::error::Violation;
+use crate::model::id::ClusterId;
+use crate::yaml::Node;
+use drafts::Drafts;
+use std::sync::Arc;
+
+/// One YAML document of `bindings/**/*.yaml`.
+#[derive(Clone, Debug)]
+pub struct BindingDocument {
+    /// The document.
+    pub node: Node,
+    /// The file, as the user would name it.
+    pub file: Arc<str>,
+}
+
+/// A file that could not be read as YAML: whose it is, nobody knows.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    /// The file.
+    pub file: Arc<str>,
+    /// Why.
+    pub why: Violation,
+}
+
+/// What placement has to know of a cluster. Held clusters belong here too: a binding that
+/// names one is not wrong.
+#[derive(Clone, Debug)]
+pub struct ClusterView {
+    /// The cluster.
+    pub id: ClusterId,
+    /// True if bindings must name it or its environment (`environments.<env>.placement`).
+    pub placement_explicit: bool,
+}
+
+/// Turns the documents of a fleet into subjects.
+pub fn resolve_bindings(
+    documents: &[BindingDocument],
+    unreadable: &[Unreadable],
+    clusters: &[ClusterView],
+    rules: &BindingRules,
+) -> Subjects {
+    let mut all = Drafts::read(documents, unreadable, rules);
+    all.place_organizations(clusters);
+    all.join_tenants(rules);
+    all.place_others(clusters);
+    clashes::find(&mut all, rules);
+    all.finish(rules)
+}

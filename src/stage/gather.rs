@@ -1,0 +1,146 @@
+//! Units → [`TargetState`]: puts the final bytes of all units together, and holds what clashes.
+
+use super::{applications, units::Selection};
+use crate::error::{Origin, Violation, Violations};
+use crate::model::fleet::{Cluster, Fleet};
+use crate::model::id::{ClusterId, Domain, Layer, Part, SubjectId, UnitId};
+use crate::model::target::{ClusterTarget, TargetState};
+use crate::model::unit::{Hydrated, ObjectRef};
+use crate::yaml::write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What became of one unit, and the domain that a failure of it holds.
+pub type Outcome = (Domain, Result<(UnitId, Arc<Hydrated>), Violations>);
+
+/// Gathers the units of a run.
+pub fn gather(fleet: &Fleet<'_>, pick: &Selection, parts: Vec<Outcome>) -> TargetState {
+    let mut target = TargetState { held: fleet.held.clone(), ..TargetState::default() };
+    for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id)) {
+        target.homes.insert(cluster.id.clone(), cluster.destination.clone());
+        target.clusters.insert(cluster.id.clone(), index_files(fleet, cluster));
+    }
+    for (domain, part) in parts {
+        match part {
+            Ok((id, hydrated)) => {
+                target.notices.extend(hydrated.warnings.iter().cloned());
+                if let Some(cluster) = target.clusters.get_mut(&id.cluster) {
+                    cluster.units.insert(id.place(), (id, hydrated));
+                }
+            }
+            Err(why) => target.held.entry(domain).or_default().extend(why),
+        }
+    }
+    hold_duplicates(&mut target);
+    for cluster in target.clusters.values_mut() {
+        drop_empty(cluster);
+    }
+    for why in target.held.values_mut() {
+        why.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.cmp(b)));
+        why.dedup();
+    }
+    target.notices.sort();
+    target.notices.dedup();
+    target
+}
+
+fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
+    let layers = Layer::ALL
+        .into_iter()
+        .map(|layer| {
+            let app = applications::of_layer(cluster, layer, &fleet.path);
+            (format!("{layer}-apps.yaml"), write(&app).into_bytes())
+        })
+        .collect();
+    let root = write(&applications::of_root(cluster, &fleet.path)).into_bytes();
+    ClusterTarget { units: BTreeMap::new(), root, layers }
+}
+
+/// Holds every domain that has an object of the same identity as another unit's on its cluster.
+fn hold_duplicates(target: &mut TargetState) {
+    let mut clashes: Vec<(Domain, Violation)> = Vec::new();
+    for (cluster, state) in &target.clusters {
+        let mut holders: BTreeMap<&ObjectRef, Vec<(&UnitId, &Origin)>> = BTreeMap::new();
+        for (id, hydrated) in state.units.values() {
+            for (object, at) in &hydrated.objects {
+                holders.entry(object).or_default().push((id, at));
+            }
+        }
+        for (object, units) in holders.into_iter().filter(|(_, units)| units.len() > 1) {
+            for (i, (unit, at)) in units.iter().enumerate() {
+                let others: Vec<String> = units
+                    .iter()
+                    .enumerate()
+                    .filter(|(j, _)| *j != i)
+                    .map(|(_, (other, at))| format!("{} ({at})", other.place()))
+                    .collect();
+                let message =
+                    format!("{object} stands in {} and in {} on {cluster}", unit.place(), others.join(", "));
+                let v = Violation::error(message)
+                    .at((*at).clone())
+                    .hint("let one unit make it; none of them is delivered until then");
+                clashes.push((Domain { cluster: cluster.clone(), subject: unit.subject.clone() }, v));
+            }
+        }
+    }
+    for (domain, v) in clashes {
+        target.held.entry(domain).or_default().push(v);
+    }
+}
+
+/// Drops units without objects, and Applications that would apply nothing.
+fn drop_empty(cluster: &mut ClusterTarget) {
+    let empty: Vec<String> = cluster
+        .units
+        .iter()
+        .filter(|(_, (_, h))| h.files.is_empty())
+        .map(|(place, _)| place.clone())
+        .collect();
+    let mut applied: BTreeSet<SubjectId> = BTreeSet::new();
+    for place in &empty {
+        let Some((id, _)) = cluster.units.remove(place) else { continue };
+        if let (SubjectId::Cluster, Part::Manifests { layer, component }) = (&id.subject, &id.part) {
+            let part = Part::ComponentApplication { layer: *layer, component: component.clone() };
+            let application = UnitId { cluster: id.cluster.clone(), subject: SubjectId::Cluster, part };
+            cluster.units.remove(&application.place());
+        }
+    }
+    for (id, _) in cluster.units.values() {
+        if matches!(id.part, Part::Manifests { .. }) {
+            applied.insert(id.subject.clone());
+        }
+    }
+    cluster.units.retain(|_, (id, _)| id.part != Part::SubjectApplication || applied.contains(&id.subject));
+}
+
+/// Returns the overlay entries of the fleet that found nothing in any unit of an environment.
+pub fn unmatched(fleet: &Fleet<'_>, target: &TargetState, complete: &dyn Fn(&str) -> bool) -> Violations {
+    let mut found = Violations::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    for cluster in &fleet.clusters {
+        if !seen.insert(cluster.id.env.clone()) {
+            continue;
+        }
+        let mut matched = crate::model::overlay::Matches::default();
+        let of_env = |id: &ClusterId| id.env == cluster.id.env;
+        for (_, state) in target.clusters.iter().filter(|(id, _)| of_env(id)) {
+            for (_, hydrated) in state.units.values() {
+                matched.join(&hydrated.matched);
+            }
+        }
+        let held = target.held.keys().any(|d| of_env(&d.cluster));
+        for step in cluster.overlays.all().filter(|s| !s.builtin) {
+            found.extend(step.unmatched(&matched).into_iter().map(|u| {
+                let message =
+                    format!("{} found nothing in any unit of the environment `{}`", u.what, cluster.id.env);
+                let v = if complete(&cluster.id.env) && !held {
+                    Violation::error(message)
+                } else {
+                    Violation::warning(message)
+                };
+                v.at(u.at).hint("check its target, or remove it")
+            }));
+        }
+    }
+    found
+}

@@ -1,0 +1,77 @@
+//! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
+
+use crate::definition::Definitions;
+use crate::model::fleet::Fleet;
+use crate::model::id::{Domain, SubjectId};
+use crate::model::settings::Placement;
+use crate::stage::bindings::{
+    BindingRules, ClusterView, FailedIdentity, Subject, Subjects, resolve_bindings,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Turns the bindings of a fleet into subjects.
+pub fn resolve(definitions: &Definitions) -> Subjects {
+    let explicit = |env: &str| {
+        let settings = definitions.settings.environments.get(env);
+        settings.and_then(|s| s.placement) == Some(Placement::Explicit)
+    };
+    let clusters: Vec<ClusterView> = definitions
+        .clusters
+        .iter()
+        .map(|c| ClusterView { placement_explicit: explicit(&c.file.gitops.env), id: c.file.id() })
+        .collect();
+    let rules = BindingRules::new(&definitions.settings.tenants, dispatchers(definitions));
+    let files = &definitions.bindings;
+    resolve_bindings(&files.documents, &files.unreadable, &clusters, &rules)
+}
+
+/// Returns the names of the dispatcher catalog: its components' ids below `dispatchers/`.
+fn dispatchers(definitions: &Definitions) -> Vec<String> {
+    let ids = definitions.catalog.components.keys();
+    ids.filter_map(|id| id.strip_prefix("dispatchers/")).map(str::to_owned).collect()
+}
+
+/// Fills in the subjects of every cluster.
+pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
+    let subjects = fleet.subjects.clone();
+    fleet.may_delete.organizations = subjects.may_delete.organizations;
+    fleet.may_delete.tenants = subjects.may_delete.tenants;
+    fleet.may_delete.knowledge_bases = subjects.may_delete.knowledge_bases;
+    fleet.notices.extend(subjects.notices.iter().cloned());
+    let all = [&subjects.organizations, &subjects.tenants, &subjects.knowledge_bases];
+    for subject in all.into_iter().flat_map(BTreeMap::values) {
+        fleet.notices.extend(subject.warnings.iter().cloned());
+        let view = Arc::new(view(subject, &subjects));
+        for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
+            cluster.subjects.insert(subject.id.clone(), view.clone());
+        }
+    }
+    for failed in &subjects.failed {
+        match &failed.id {
+            FailedIdentity::Subject(id) => {
+                for definition in &definitions.clusters {
+                    let domain = Domain { cluster: definition.file.id(), subject: id.clone() };
+                    fleet.held.entry(domain).or_default().extend(failed.why.iter().cloned());
+                }
+            }
+            FailedIdentity::Kind(_) | FailedIdentity::Unknown => {
+                fleet.failed.extend(failed.why.iter().cloned());
+            }
+        }
+    }
+}
+
+/// Returns what the templates of a subject see of it and of its parents.
+fn view(subject: &Subject, all: &Subjects) -> Value {
+    match &subject.id {
+        SubjectId::Cluster => json!({}),
+        SubjectId::Organization(_) => json!({"organization": subject.context}),
+        SubjectId::Tenant { organization, .. } => {
+            let parent = all.organizations.get(organization).map_or(Value::Null, |o| o.context.clone());
+            json!({"tenant": subject.context, "organization": parent})
+        }
+        SubjectId::KnowledgeBase(_) => json!({"knowledgeBase": subject.context}),
+    }
+}

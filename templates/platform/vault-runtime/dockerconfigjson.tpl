@@ -1,0 +1,1 @@
+{{- $v := get .Secrets "dockerconfigjson" -}}{{- if not $v -}}{{- $v = get .Secrets ".dockerconfigjson" -}}{{- end -}}{{- if not $v -}}{{- fail "no dockerconfigjson key" -}}{{- end -}}{{- if kindIs "string" $v -}}{{ $v }}{{- else -}}{{ toJson $v }}{{- end -}}
