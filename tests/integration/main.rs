@@ -6,4 +6,7 @@ mod common;
 mod git_local;
 mod support;
 mod tenants;
+mod tenants_fleet;
+mod tenants_rendered;
+mod tenants_types;
 mod yaml;
