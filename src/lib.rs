@@ -14,6 +14,7 @@
 //! * [`yaml`]: the one place that reads and writes YAML.
 
 pub mod agent;
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod reconcile;
 pub mod redact;
 pub mod report;
 pub mod stage;
+pub mod stop;
 pub mod suggest;
 pub mod telemetry;
 pub mod template;

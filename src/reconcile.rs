@@ -23,6 +23,7 @@ use crate::report::{DestinationReport, Report, Said, Status};
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::units::{Selection, units};
 use crate::stage::{gather, overlay, render, resolve, validate};
+use crate::stop::{Stop, StoppingClock};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,6 +36,16 @@ pub trait Progress: Sync {
     fn step(&self);
     /// The stage is over.
     fn done(&self);
+}
+
+/// What a run works with besides its inputs.
+pub struct Tools<'a> {
+    /// Remembers units by their key.
+    pub memo: &'a dyn Memo,
+    /// Told about progress.
+    pub progress: &'a dyn Progress,
+    /// Set when the run is to end.
+    pub stop: &'a Stop,
 }
 
 /// Reads what a fleet's files say.
@@ -95,14 +106,19 @@ fn unknown_selection(fleet: &Fleet<'_>, pick: &Selection) -> Violations {
 }
 
 /// Renders, overlays and validates every selected unit, and gathers the results.
-pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, memo: &dyn Memo, progress: &dyn Progress) -> TargetState {
+///
+/// # Errors
+/// A run that is told to stop: half a result must not be compared with anything.
+pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result<TargetState> {
     let renderer = renderer();
+    let progress = tools.progress;
     progress.stage("rendering", None);
     let parts = units(fleet, pick, &renderer)
         .par_bridge()
         .map(|prepared| {
             let part = match prepared {
-                Ok(unit) => one_unit(&unit, memo),
+                Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
+                Ok(unit) => one_unit(&unit, tools.memo),
                 Err((domain, why)) => (domain, Err(why)),
             };
             progress.step();
@@ -110,6 +126,9 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, memo: &dyn Memo, progress: &
         })
         .collect();
     progress.done();
+    if tools.stop.is_set() {
+        return Err(Error::external("nothing was delivered: the run was told to stop"));
+    }
     let mut target = gather::gather(fleet, pick, parts);
     let complete = |env: &str| {
         pick.clusters.is_empty()
@@ -122,7 +141,7 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, memo: &dyn Memo, progress: &
             false => target.notices.push(v),
         }
     }
-    target
+    Ok(target)
 }
 
 /// An overlay entry that found nothing holds the clusters of its environment.
@@ -133,8 +152,12 @@ fn hold_env(fleet: &Fleet<'_>, target: &mut TargetState, v: Violation) {
     }
 }
 
+fn domain_of(unit: &RenderUnit<'_>) -> Domain {
+    Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
+}
+
 fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
-    let domain = Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() };
+    let domain = domain_of(unit);
     if let Some(known) = memo.get(&unit.key) {
         return (domain, Ok((unit.id.clone(), known)));
     }
@@ -159,18 +182,18 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 ///
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
-pub fn run(request: &DeliveryRequest, memo: &dyn Memo, progress: &dyn Progress) -> Result<Report> {
+pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let definitions = definitions(&request.render)?;
     let fleet = fleet(&definitions, &request.render.pick)?;
-    let mut target = hydrate(&fleet, &request.render.pick, memo, progress);
+    let mut target = hydrate(&fleet, &request.render.pick, tools)?;
     hold_undeliverable(&fleet, &mut target);
     let mut report = start_report(&fleet, &target);
-    progress.stage("delivering", None);
+    tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
-        let delivered = deliver(&definitions, &fleet, &target, &to, request);
+        let delivered = deliver(&definitions, &fleet, &target, &to, request, tools.stop);
         record(&mut report, &target, &to, delivered);
     }
-    progress.done();
+    tools.progress.done();
     add_held_clusters(&mut report, &target);
     report.exit = report.delivery_code();
     Ok(report)
@@ -259,9 +282,12 @@ fn deliver(
     target: &TargetState,
     to: &Destination,
     request: &DeliveryRequest,
+    stop: &Stop,
 ) -> Result<Delivered> {
     let remote = Remote::parse(&to.repo)?;
-    let mut repository = Repository::open(&remote, &GitSettings { create: request.repo.is_some() })?;
+    let settings = GitSettings { create: request.repo.is_some() };
+    let clock = Arc::new(StoppingClock::new(stop.clone()));
+    let mut repository = Repository::open_with(&remote, &settings, clock)?;
     let created = repository.created();
     let settings = &definitions.settings;
     let allow = request.allowed(&settings.allow_delete);

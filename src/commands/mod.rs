@@ -9,12 +9,15 @@ mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
+use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
+use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::report::Report;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Runs a command and returns its exit code.
 pub fn main(cli: Cli) -> u8 {
@@ -92,6 +95,57 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         seconds: now(),
         cache: to.cache.clone(),
     }
+}
+
+/// The memo of a run: on disk where there is a cache folder.
+pub(crate) enum AnyMemo {
+    Disk(DiskMemo),
+    None(NoMemo),
+}
+
+impl Memo for AnyMemo {
+    fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+        match self {
+            AnyMemo::Disk(memo) => memo.get(key),
+            AnyMemo::None(memo) => memo.get(key),
+        }
+    }
+
+    fn put(&self, hydrated: &Arc<Hydrated>) {
+        match self {
+            AnyMemo::Disk(memo) => memo.put(hydrated),
+            AnyMemo::None(memo) => memo.put(hydrated),
+        }
+    }
+}
+
+impl AnyMemo {
+    /// Writes it; a cache that cannot be written is a warning.
+    fn save(&self) {
+        if let AnyMemo::Disk(memo) = self
+            && let Err(e) = memo.save()
+        {
+            tracing::warn!("the cache was not written: {e}");
+        }
+    }
+}
+
+/// Opens the memo of a fleet.
+fn memo(request: &DeliveryRequest) -> AnyMemo {
+    let Some(cache) = cache_folder(request) else { return AnyMemo::None(NoMemo) };
+    let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
+    let partial = request.render.pick != Selection::default();
+    AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))
+}
+
+/// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.
+fn cache_folder(request: &DeliveryRequest) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    request
+        .cache
+        .clone()
+        .or_else(|| set("XDG_CACHE_HOME").map(|c| c.join("hydrant")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/hydrant")))
 }
 
 /// Returns the time of commits: `SOURCE_DATE_EPOCH` as reproducible builds set it, else now.

@@ -9,10 +9,10 @@ use crate::model::fleet::Destination;
 use crate::model::id::SubjectId;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::{BaseTree, NoTree};
-use crate::model::unit::NoMemo;
 use crate::patch;
-use crate::reconcile;
+use crate::reconcile::{self, Tools};
 use crate::report::{Report, Said, Status};
+use crate::stop::Stop;
 use crate::telemetry::{Shown, colours_on_stdout};
 
 /// Renders and shows or writes.
@@ -23,7 +23,13 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None);
     let definitions = reconcile::definitions(&request.render)?;
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
-    let mut target = reconcile::hydrate(&fleet, &request.render.pick, &NoMemo, &Shown::new(quiet));
+    let memo = super::memo(&request);
+    let mut target = reconcile::hydrate(
+        &fleet,
+        &request.render.pick,
+        &Tools { memo: &memo, progress: &Shown::new(quiet), stop: &Stop::never() },
+    )?;
+    memo.save();
     let mut report = reconcile::start_report(&fleet, &target);
     let mut differs = false;
     if let Some(dir) = &args.out {

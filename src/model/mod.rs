@@ -9,6 +9,7 @@ pub mod mark;
 pub mod overlay;
 pub mod platform;
 pub mod settings;
+pub mod sync;
 pub mod target;
 pub mod tree;
 pub mod unit;

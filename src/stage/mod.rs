@@ -10,5 +10,7 @@ pub mod names;
 pub mod overlay;
 pub mod render;
 pub mod resolve;
+pub mod settle;
+pub mod sync_plan;
 pub mod units;
 pub mod validate;

@@ -1,9 +1,12 @@
 //! The one test binary: a file per stage or command.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod argocd;
 mod catalog;
 mod common;
+mod git_http;
 mod git_local;
+mod git_settle;
 mod support;
 mod tenants;
 mod tenants_fleet;

@@ -79,9 +79,10 @@ pub(super) struct PackWriter {
 }
 
 impl PackWriter {
-    /// Starts a pack in a repository. Nothing of it is seen before [`PackWriter::finish`].
-    pub(super) fn new(git_dir: &Path) -> Result<Self> {
-        let folder = git_dir.join("objects/pack");
+    /// Starts a pack in a folder, such as `objects/pack` of a repository. Nothing of it is
+    /// seen before [`PackWriter::finish`].
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        let folder = folder.to_owned();
         let failed = |e: std::io::Error| Error::external(cannot_write(&folder)).because(e);
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let temporary = read_only_file().prefix("tmp_pack_").tempfile_in(&folder).map_err(failed)?;

@@ -183,10 +183,9 @@ fn final_files(
     rules: &Rules<'_>,
 ) -> Files {
     let mut files = Files::new();
-    for (unit, hydrated) in cluster.units.values().filter(|(unit, _)| !kept.contains(&unit.subject)) {
-        let _ = unit;
+    for (_, hydrated) in cluster.units.values().filter(|(unit, _)| !kept.contains(&unit.subject)) {
         for file in &hydrated.files {
-            files.insert(file.path.clone(), (ObjectId::of_blob(&file.bytes), Some(file.bytes.clone())));
+            files.insert(file.path.clone(), (file.id, Some(file.bytes.clone())));
         }
     }
     for (path, entry) in &before.files {

@@ -199,3 +199,22 @@ fn local_openshift_has_the_apps_domain_that_it_has() {
     let strfry = other.application("strfry-local");
     assert_eq!(text(&strfry, "/spec/source/helm/valuesObject/baseDomain"), "apps.other.example");
 }
+
+#[test]
+fn every_component_stands_in_the_documents_under_its_layer() {
+    let text = std::fs::read_to_string(crate::common::project("docs/catalog.md")).expect("text");
+    let catalog = hydrant::definition::catalog::read_catalog(
+        hydrant::edge::embedded::builtin(),
+        &hydrant::definition::tree::Tree::default(),
+    );
+    assert!(catalog.failed.is_empty() && catalog.notices.is_empty(), "{:?}", catalog.failed);
+    for (id, component) in &catalog.components {
+        assert!(component.failed.is_empty(), "{id}: {}", component.failed[0]);
+        if component.key.layer == hydrant::model::id::Layer::Tenants {
+            continue; // docs/tenants.md has these
+        }
+        let row = format!("| {} |", component.key.layer);
+        let found = text.lines().any(|l| l.starts_with(&row) && l.contains(&format!("`{id}`")));
+        assert!(found, "docs/catalog.md has no row for {}", component.key);
+    }
+}

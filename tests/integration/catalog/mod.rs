@@ -6,14 +6,11 @@
 mod crds;
 mod environments;
 mod forms;
-mod produce;
 mod seed_004;
 mod side_by_side;
 mod traps;
 
-pub use produce::render_folder;
-
-use crate::common::write_files;
+use crate::common::{hydrant, write_files};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +18,7 @@ use tempfile::TempDir;
 
 /// What a fleet renders: every file below the output folder, by its path.
 pub struct Output {
-    /// Keeps the files for `kubectl`.
+    /// Holds the files themselves, in `out`.
     pub folder: TempDir,
     /// The files' texts.
     pub files: BTreeMap<String, String>,
@@ -76,6 +73,26 @@ pub fn try_render(clusters: &[ClusterInput]) -> Result<Output, String> {
         }
     }
     render_folder(fleet.path())
+}
+
+/// Renders a fleet's folder with the built binary, or gives what it says; a warning counts too.
+pub fn render_folder(fleet: &Path) -> Result<Output, String> {
+    let folder = tempfile::tempdir().expect("folder");
+    let out = folder.path().join("out");
+    let ran = hydrant(&[
+        "render".as_ref(),
+        "--out".as_ref(),
+        out.as_os_str(),
+        "--fleet".as_ref(),
+        fleet.as_os_str(),
+    ])
+    .run();
+    if ran.code != 0 || ran.stderr.contains("warning") {
+        return Err(ran.stderr);
+    }
+    let mut files = BTreeMap::new();
+    read_below(&out, &out, &mut files);
+    Ok(Output { folder, files })
 }
 
 /// Returns the only rendered cluster of an environment.

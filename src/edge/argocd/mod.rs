@@ -1,0 +1,28 @@
+//! The only code that talks to Argo CD.
+//!
+//! * [`settings`]: which server, which token, which waits.
+//! * [`client`] over `http`: one call is one request; [`fault`] names every way it fails.
+//! * [`verdict`]: the one predicate of success, pure.
+//! * [`follow`]: one Application from the request to its outcome.
+//! * [`run`]: all of a run, along the edges.
+
+pub mod application;
+mod ask;
+pub mod client;
+pub mod clock;
+mod drive;
+pub mod fault;
+mod follow;
+mod http;
+pub mod preflight;
+pub mod retry;
+pub mod run;
+pub mod session;
+pub mod settings;
+pub mod stream;
+pub mod task;
+pub mod token;
+pub mod verdict;
+
+pub use drive::Done;
+pub use http::install_tls_provider;
