@@ -9,6 +9,7 @@ mod git_local;
 mod git_settle;
 mod support;
 mod tenants;
+mod tenants_defects;
 mod tenants_fleet;
 mod tenants_rendered;
 mod tenants_types;
