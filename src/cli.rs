@@ -112,6 +112,12 @@ pub struct DestinationArgs {
     /// Take a folder that bears no mark of this fleet
     #[arg(long, value_name = "ENV/CLUSTER", value_delimiter = ',', env = "HYDRANT_ADOPT")]
     pub adopt: Vec<String>,
+    /// Go on although the branch was rewritten or deleted since the last run
+    #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub accept_rewritten: bool,
+    /// A file of certificates (PEM) to trust beside the system's
+    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Raw settings (flags, environment, hydrant.yaml) resolved once into what a run is told.
 
+use crate::edge::git::GitSettings;
 use crate::error::{Error, Result};
 use crate::stage::diff::AllowDelete;
 use crate::stage::units::Selection;
@@ -37,6 +38,8 @@ pub struct DeliveryRequest {
     pub author: Option<String>,
     /// The time of commits, in seconds since 1970.
     pub seconds: i64,
+    /// How repositories are reached.
+    pub git: GitSettings,
     /// The folder of caches.
     pub cache: Option<PathBuf>,
 }

@@ -285,7 +285,7 @@ fn deliver(
     stop: &Stop,
 ) -> Result<Delivered> {
     let remote = Remote::parse(&to.repo)?;
-    let settings = GitSettings { create: request.repo.is_some() };
+    let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
     let clock = Arc::new(StoppingClock::new(stop.clone()));
     let mut repository = Repository::open_with(&remote, &settings, clock)?;
     let created = repository.created();

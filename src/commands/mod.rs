@@ -9,9 +9,11 @@ mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
+use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
+use crate::redact::Secret;
 use crate::report::Report;
 use crate::stage::units::Selection;
 use crate::telemetry;
@@ -83,8 +85,13 @@ impl From<&FleetArgs> for RenderRequest {
     }
 }
 
-fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> DeliveryRequest {
-    DeliveryRequest {
+/// Gathers what a delivery is told, from flags and the environment.
+///
+/// # Errors
+/// Credentials that are set in halves, or in a file that cannot be read.
+fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut request = DeliveryRequest {
         render: fleet.into(),
         repo: to.repo.clone(),
         branch: to.branch.clone(),
@@ -93,8 +100,17 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         adopt: to.adopt.clone(),
         author: author.cloned(),
         seconds: now(),
+        git: GitSettings {
+            credentials: Credentials::from_environment(variable)?,
+            ca_file: to.ca_file.clone(),
+            proxy: variable("HYDRANT_PROXY").map(Secret::new),
+            accept_rewritten: to.accept_rewritten,
+            ..GitSettings::default()
+        },
         cache: to.cache.clone(),
-    }
+    };
+    request.git.cache = cache_folder(&request).map(|c| c.join("git"));
+    Ok(request)
 }
 
 /// The memo of a run: on disk where there is a cache folder.
