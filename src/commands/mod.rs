@@ -2,10 +2,13 @@
 
 mod build;
 mod explain;
+pub mod explain_binding;
+pub mod explain_secrets;
 mod render;
 mod run;
 mod schema;
 mod show;
+pub mod status;
 mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
