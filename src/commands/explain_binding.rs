@@ -1,5 +1,6 @@
 //! `hydrant explain binding NAME`: every object a binding yields, and what it may do, in words.
 
+use crate::cli::ExplainBinding;
 use crate::config::RenderRequest;
 use crate::edge::embedded::renderer;
 use crate::error::{Error, Result, Violation};
@@ -7,9 +8,9 @@ use crate::model::fleet::Fleet;
 use crate::model::id::{ClusterId, SubjectId, UnitId};
 use crate::model::unit::{ObjectRef, RenderUnit, Work};
 use crate::reconcile;
+use crate::stage::bindings::grants;
 use crate::stage::bindings::{FailedBinding, FailedIdentity, Subject};
 use crate::stage::units::{Selection, units};
-use crate::stage::bindings::grants;
 use crate::stage::{names, overlay, render};
 use crate::suggest::did_you_mean;
 use serde_json::Value;
@@ -25,6 +26,15 @@ pub struct Yielded {
     pub template: String,
     /// The object.
     pub value: Value,
+}
+
+/// Prints what the bindings of a name yield.
+///
+/// # Errors
+/// As [`explain`].
+pub fn run(args: &ExplainBinding) -> Result<u8> {
+    super::print(&explain(&RenderRequest::from(&args.fleet), &args.name)?)?;
+    Ok(0)
 }
 
 /// Explains the bindings of a name: a tenant's, an organization's, a knowledge base's, or
@@ -96,9 +106,8 @@ fn of_subject(fleet: &Fleet<'_>, pick: &Selection, subject: &Subject, out: &mut 
         out.push_str(&format!("  {}  {}\n", warning.severity.word(), warning.message));
     }
     for cluster in subject.placed_on.iter().filter(|c| pick.takes_cluster(c)) {
-        let objects = yielded(fleet, cluster, Some(&subject.id)).map_err(|why| {
-            Error::input(format!("{} yields nothing on {cluster}", subject.id)).with(why)
-        })?;
+        let objects = yielded(fleet, cluster, Some(&subject.id))
+            .map_err(|why| Error::input(format!("{} yields nothing on {cluster}", subject.id)).with(why))?;
         out.push_str(&format!("\n# {cluster}: {} objects\n", objects.len()));
         let rows: Vec<(String, &str, &str)> = objects
             .iter()
@@ -127,8 +136,11 @@ pub fn yielded(
     subject: Option<&SubjectId>,
 ) -> Result<Vec<Yielded>, Vec<Violation>> {
     let renderer = renderer();
-    let pick =
-        Selection { envs: vec![cluster.env.clone()], clusters: vec![cluster.name.clone()], ..Selection::default() };
+    let pick = Selection {
+        envs: vec![cluster.env.clone()],
+        clusters: vec![cluster.name.clone()],
+        ..Selection::default()
+    };
     let mut objects = Vec::new();
     let mut found = Vec::new();
     for prepared in units(fleet, &pick, &renderer) {

@@ -1,6 +1,7 @@
 //! `hydrant explain secrets`: where each secret of the fleet is read, by name; never a value.
 
 use super::explain_binding::{Yielded, yielded};
+use crate::cli::ExplainSecrets;
 use crate::config::RenderRequest;
 use crate::error::Result;
 use crate::model::id::ClusterId;
@@ -24,6 +25,16 @@ pub struct SecretReference {
     pub subject: String,
     /// The file of the object that says so.
     pub path: String,
+}
+
+/// Prints the secret references of the selected clusters.
+///
+/// # Errors
+/// A fleet that cannot be read.
+pub fn run(args: &ExplainSecrets) -> Result<u8> {
+    let found = references(&RenderRequest::from(&args.fleet))?;
+    super::print_list(&found, &table(&found), args.format)?;
+    Ok(0)
 }
 
 /// Returns the secret references of the selected clusters, sorted.
@@ -87,7 +98,13 @@ fn of_cluster(cluster: &ClusterId, objects: &[Yielded]) -> Vec<SecretReference> 
     found
 }
 
-fn reference(cluster: &ClusterId, o: &Yielded, secret: String, keys: Vec<String>, from: String) -> SecretReference {
+fn reference(
+    cluster: &ClusterId,
+    o: &Yielded,
+    secret: String,
+    keys: Vec<String>,
+    from: String,
+) -> SecretReference {
     SecretReference {
         cluster: cluster.to_string(),
         secret,

@@ -1,6 +1,7 @@
 //! `hydrant status`: the phase of every binding, from the inputs, the GitOps repository and,
 //! when somebody can ask it, Argo CD.
 
+use crate::cli::StatusArgs;
 use crate::config::DeliveryRequest;
 use crate::edge::git::{Remote, Repository, Tip};
 use crate::error::Result;
@@ -11,6 +12,8 @@ use crate::model::tree::{BaseTree, NoTree, ObjectId};
 use crate::reconcile::{self, Tools};
 use crate::stage::applications::{repository_path, subject_name};
 use crate::stage::bindings::status::{self, BindingStatus, LiveApplication, Seen, Sight};
+use crate::stop::Stop;
+use crate::telemetry::Shown;
 use std::collections::BTreeMap;
 
 /// Whoever can say how an Application stands. The command asks nobody until Argo CD is wired in.
@@ -26,6 +29,20 @@ impl AskArgocd for AskNobody {
     fn application(&self, _: &ClusterId, _: &str) -> Option<LiveApplication> {
         None
     }
+}
+
+/// Prints the status of every binding.
+///
+/// # Errors
+/// A fleet that cannot be read.
+pub fn run(args: &StatusArgs, quiet: bool) -> Result<u8> {
+    let request = super::delivery(&args.fleet, &args.destination, None)?;
+    let memo = super::memo(&request);
+    let progress = Shown::new(quiet);
+    let tools = Tools { memo: &memo, progress: &progress, stop: &Stop::never() };
+    let all = statuses(&request, &tools, &AskNobody)?;
+    super::print_list(&all, &status::table(&all), args.format)?;
+    Ok(0)
 }
 
 /// Returns the status of every binding of the fleet. A branch that cannot be read makes its
@@ -45,7 +62,9 @@ pub fn statuses(
     for to in reconcile::destinations(&fleet, &mut target, request) {
         let opened = open(&to, request);
         let tree = match &opened {
-            Some((repository, Some(head))) => Some(Box::new(repository.tree(Some(*head))?) as Box<dyn BaseTree>),
+            Some((repository, Some(head))) => {
+                Some(Box::new(repository.tree(Some(*head))?) as Box<dyn BaseTree>)
+            }
             Some((_, None)) => Some(Box::new(NoTree) as Box<dyn BaseTree>),
             None => None,
         };

@@ -68,7 +68,8 @@ fn param<'v>(list: &'v Value, name: &str) -> Option<&'v str> {
 /// Says who may do what, rule by rule; a role that is not among the objects is only named.
 fn binding(object: &Value, all: &[&Value]) -> Vec<String> {
     let cluster_wide = kind(object) == "ClusterRoleBinding";
-    let scope = if cluster_wide { "on the whole cluster".to_owned() } else { format!("in {}", in_namespace(object)) };
+    let scope =
+        if cluster_wide { "on the whole cluster".to_owned() } else { format!("in {}", in_namespace(object)) };
     let who: Vec<String> = object["subjects"]
         .as_array()
         .into_iter()
@@ -102,7 +103,11 @@ fn binding(object: &Value, all: &[&Value]) -> Vec<String> {
                 "" => String::new(),
                 groups => format!(" of {groups}"),
             };
-            format!("{who} may {} {}{groups}{named} {scope}", words(&rule["verbs"]), words(&rule["resources"]))
+            format!(
+                "{who} may {} {}{groups}{named} {scope}",
+                words(&rule["verbs"]),
+                words(&rule["resources"])
+            )
         })
         .collect()
 }
@@ -159,7 +164,9 @@ fn peer(peer: &Value) -> String {
         _ => "its own namespace".to_owned(),
     };
     match &peer["podSelector"]["matchLabels"] {
-        Value::Object(_) => format!("pods with {} in {namespaces}", pairs(&peer["podSelector"]["matchLabels"])),
+        Value::Object(_) => {
+            format!("pods with {} in {namespaces}", pairs(&peer["podSelector"]["matchLabels"]))
+        }
         _ => namespaces,
     }
 }
@@ -173,8 +180,7 @@ fn project(object: &Value) -> Vec<String> {
         .map(|d| format!("{} of {}", text(d, "/namespace"), text(d, "/server")))
         .collect();
     let kinds = |key: &str| {
-        let kinds: Vec<&str> =
-            spec[key].as_array().into_iter().flatten().map(|k| text(k, "/kind")).collect();
+        let kinds: Vec<&str> = spec[key].as_array().into_iter().flatten().map(|k| text(k, "/kind")).collect();
         kinds.join(", ")
     };
     let mut lines = vec![format!(

@@ -153,7 +153,9 @@ pub fn of_all(subjects: &Subjects, sight: &Sight) -> Vec<BindingStatus> {
         all.extend(maps.values().map(|s| of_subject(s, subjects, sight)));
     }
     all.extend(subjects.failed.iter().map(of_failed));
-    let order = |s: &BindingStatus| ["Organization", "RepoBinding", "KnowledgeBase"].iter().position(|k| *k == s.kind);
+    let order = |s: &BindingStatus| {
+        ["Organization", "RepoBinding", "KnowledgeBase"].iter().position(|k| *k == s.kind)
+    };
     all.sort_by(|a, b| (order(a), &a.name, &a.at).cmp(&(order(b), &b.name, &b.at)));
     all
 }
@@ -181,7 +183,8 @@ fn of_failed(failed: &FailedBinding) -> BindingStatus {
     let first = errors.first();
     let waits = first.is_some_and(|v| v.message.starts_with("waiting for Organization"));
     let mut message = first.map_or_else(String::new, |v| {
-        let field = v.key.as_deref().map_or(String::new(), |k| format!("{}: ", k.trim_start_matches("spec.")));
+        let field =
+            v.key.as_deref().map_or(String::new(), |k| format!("{}: ", k.trim_start_matches("spec.")));
         if waits { v.message.clone() } else { format!("Validation failed: {field}{}", v.message) }
     });
     if more > 0 {
@@ -258,7 +261,9 @@ fn phase_of(subject: &Subject, seen: &[(&ClusterId, &Seen)]) -> (Phase, String) 
     if !absent.is_empty() {
         return (Phase::Pending, format!("not delivered yet to {}", absent.join(", ")));
     }
-    if let Some((cluster, live)) = seen.iter().find_map(|(c, s)| s.live.as_ref().filter(|l| l.health == "Degraded").map(|l| (c, l))) {
+    if let Some((cluster, live)) =
+        seen.iter().find_map(|(c, s)| s.live.as_ref().filter(|l| l.health == "Degraded").map(|l| (c, l)))
+    {
         return (Phase::Failed, format!("Degraded on {cluster}{}", after_colon(&live.message)));
     }
     if seen.iter().any(|(_, s)| s.live.is_none()) {
@@ -338,7 +343,9 @@ fn conditions(
     let listens = all.iter().find(|c| c.kind == "EventListenerReady").map(|c| c.status);
     if let Some(status) = listens {
         all.push(match webhook {
-            Some(w) => Condition { kind: "WebhookReady", status, reason: "Configured", message: w.url.clone() },
+            Some(w) => {
+                Condition { kind: "WebhookReady", status, reason: "Configured", message: w.url.clone() }
+            }
             None => Condition {
                 kind: "WebhookReady",
                 status: "False",
@@ -369,7 +376,7 @@ fn condition(kind: &'static str, kinds: &[&str], seen: &[(&ClusterId, &Seen)]) -
 fn is_of(path: &str, kinds: &[&str]) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
     let kind = file.split(['-', '.']).next().unwrap_or(file);
-    path.contains('/') && kinds.contains(&kind)
+    !path.starts_with("apps/") && kinds.contains(&kind)
 }
 
 fn provisioned(seen: &[(&ClusterId, &Seen)]) -> ProvisionedResources {
@@ -406,12 +413,11 @@ fn provisioned(seen: &[(&ClusterId, &Seen)]) -> ProvisionedResources {
 
 /// Returns the statuses as a table for people.
 pub fn table(all: &[BindingStatus]) -> String {
-    let rows: Vec<[&str; 4]> = all
-        .iter()
-        .map(|s| [s.kind, s.name.as_str(), s.phase.word(), s.message.as_str()])
-        .collect();
+    let rows: Vec<[&str; 4]> =
+        all.iter().map(|s| [s.kind, s.name.as_str(), s.phase.word(), s.message.as_str()]).collect();
     let head = ["KIND", "NAME", "PHASE", "MESSAGE"];
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
+    let width =
+        |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
     let (w0, w1, w2) = (width(0), width(1), width(2));
     let mut out = String::new();
     for r in [head].iter().chain(&rows) {
