@@ -151,9 +151,10 @@ fn source(object: &Value) -> Option<(String, Vec<String>, String)> {
         }
         "Secret" => {
             let data = object["stringData"].as_object().or_else(|| object["data"].as_object());
-            let keys = data.map(|d| d.keys().cloned().collect()).unwrap_or_default();
+            let keys: Vec<String> = data.map(|d| d.keys().cloned().collect()).unwrap_or_default();
             let name = text(object, "/metadata/name");
-            Some((named(object, &name), keys, "in Git (declared public)".into()))
+            let from = if keys.is_empty() { "filled on the cluster" } else { "in Git (declared public)" };
+            Some((named(object, &name), keys, from.into()))
         }
         _ => None,
     }

@@ -14,6 +14,7 @@ mod overlay_property;
 mod overlay_scene;
 mod support;
 mod tenants;
+mod tenants_commands;
 mod tenants_defects;
 mod tenants_fleet;
 mod tenants_rendered;
