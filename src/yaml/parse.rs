@@ -220,8 +220,10 @@ impl<'t> Builder<'t> {
             Event::Alias(id) => return self.repeat(id, at),
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(at, 0, text.len())?;
+                // The parser writes `~` for a value that is not there.
+                let blank = style == ScalarStyle::Plain && span.start.index() == span.end.index();
                 let scalar = Scalar {
-                    text: text.into_owned(),
+                    text: if blank { String::new() } else { text.into_owned() },
                     plain: style == ScalarStyle::Plain,
                     tag: tag.map(|t| tag_name(&t)),
                 };
