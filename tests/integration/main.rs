@@ -4,6 +4,7 @@
 mod argocd;
 mod catalog;
 mod common;
+mod deploy;
 mod git_http;
 mod git_local;
 mod git_settle;
@@ -12,6 +13,7 @@ mod overlay_fields;
 mod overlay_objects;
 mod overlay_property;
 mod overlay_scene;
+mod readme;
 mod support;
 mod tenants;
 mod yaml;
