@@ -112,6 +112,15 @@ pub struct DestinationArgs {
     /// Take a folder that bears no mark of this fleet
     #[arg(long, value_name = "ENV/CLUSTER", value_delimiter = ',', env = "HYDRANT_ADOPT")]
     pub adopt: Vec<String>,
+    /// What becomes of edits that others made under our marks
+    #[arg(long, value_enum, default_value_t, env = "HYDRANT_DRIFT")]
+    pub drift: crate::stage::diff::Drift,
+    /// End a rollback that is honoured: ENV/CLUSTER or ENV/CLUSTER/UNIT-PATH
+    #[arg(long, value_name = "UNIT", value_delimiter = ',', env = "HYDRANT_RELEASE")]
+    pub release: Vec<String>,
+    /// Deliver although the branch has what a newer commit of the fleet gave
+    #[arg(long, env = "HYDRANT_ALLOW_OLDER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_older: bool,
     /// Go on although the branch was rewritten or deleted since the last run
     #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
     pub accept_rewritten: bool,

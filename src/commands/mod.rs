@@ -94,6 +94,9 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         create_branch: to.create_branch,
         allow_delete: to.allow_delete.clone(),
         adopt: to.adopt.clone(),
+        drift: to.drift,
+        release: to.release.clone(),
+        allow_older: to.allow_older,
         author: author.cloned(),
         seconds: now(),
         git: GitSettings {
