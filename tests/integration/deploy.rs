@@ -139,9 +139,12 @@ fn missing(path: &str, ours: &Value, theirs: &Value) -> Vec<String> {
                 missing(&format!("{path}/{key}"), value, b.get(key).unwrap_or(&Value::Null))
             })
             .collect(),
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().flat_map(|(n, (x, y))| missing(&format!("{path}/{n}"), x, y)).collect()
-        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .flat_map(|(n, (x, y))| missing(&format!("{path}/{n}"), x, y))
+            .collect(),
         _ if ours == theirs => Vec::new(),
         _ => vec![path.to_owned()],
     }
