@@ -4,6 +4,8 @@
 mod argocd;
 mod catalog;
 mod common;
+mod deploy;
+mod git_crash;
 mod git_http;
 mod git_local;
 mod git_settle;
@@ -12,6 +14,7 @@ mod overlay_fields;
 mod overlay_objects;
 mod overlay_property;
 mod overlay_scene;
+mod readme;
 mod support;
 mod tenants;
 mod tenants_commands;
