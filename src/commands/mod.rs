@@ -5,6 +5,7 @@ mod render;
 mod run;
 mod schema;
 mod show;
+pub mod sync;
 mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
