@@ -9,6 +9,7 @@ mod run;
 mod schema;
 mod show;
 pub mod status;
+pub mod sync;
 mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat};
