@@ -5,6 +5,7 @@ mod argocd;
 mod catalog;
 mod common;
 mod git_crash;
+mod git_fleet;
 mod git_http;
 mod git_local;
 mod git_settle;
