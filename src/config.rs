@@ -2,7 +2,7 @@
 
 use crate::edge::git::GitSettings;
 use crate::error::{Error, Result};
-use crate::stage::diff::AllowDelete;
+use crate::stage::diff::{AllowDelete, Drift};
 use crate::stage::units::Selection;
 use std::path::PathBuf;
 
@@ -34,6 +34,12 @@ pub struct DeliveryRequest {
     pub allow_delete: Vec<String>,
     /// Folders without our mark that are given to us.
     pub adopt: Vec<String>,
+    /// What becomes of drift.
+    pub drift: Drift,
+    /// Rollbacks that are ended.
+    pub release: Vec<String>,
+    /// Deliver although what was delivered came from a newer source commit.
+    pub allow_older: bool,
     /// The author, instead of the one in hydrant.yaml.
     pub author: Option<String>,
     /// The time of commits, in seconds since 1970.

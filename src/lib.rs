@@ -19,6 +19,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod definition;
+pub mod delivery;
 pub mod edge;
 pub mod error;
 pub mod kustomize;

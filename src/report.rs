@@ -148,6 +148,12 @@ impl Report {
         self.held.push(HeldReport { domain, guard, why: why.iter().map(Said::from).collect() });
     }
 
+    /// Adds a unit that keeps what the branch has.
+    pub fn hold_unit(&mut self, unit: &str, why: &[Violation]) {
+        let why = why.iter().map(Said::from).collect();
+        self.held.push(HeldReport { domain: Some(unit.to_owned()), guard: false, why });
+    }
+
     /// Adds the error of a destination.
     pub fn error(&mut self, error: &Error) {
         self.errors.push(crate::redact::redact(&error.message).into_owned());
