@@ -52,6 +52,8 @@ pub enum Command {
     /// Show where things come from
     #[command(subcommand)]
     Explain(Explain),
+    /// Show the phase of every organization, tenant and knowledge base
+    Status(StatusArgs),
     /// Print the JSON Schema of a file that Hydrant reads
     Schema {
         /// The file
@@ -221,6 +223,58 @@ pub enum Explain {
     Values(ExplainValues),
     /// List the components and where they are enabled
     Components(ExplainComponents),
+    /// Show every object of a binding, and what it may do
+    Binding(ExplainBinding),
+    /// List where each secret is read, by name
+    Secrets(ExplainSecrets),
+}
+
+/// `hydrant explain binding`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainBinding {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// A tenant, organization or knowledge base; `tenant/x` says which is meant
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `hydrant explain secrets`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainSecrets {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// `hydrant status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// What to compare with
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// The forms of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// A table
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
 }
 
 /// `hydrant explain values`.

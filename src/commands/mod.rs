@@ -2,13 +2,16 @@
 
 mod build;
 mod explain;
+pub mod explain_binding;
+pub mod explain_secrets;
 mod render;
 mod run;
 mod schema;
 mod show;
+pub mod status;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
+use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
@@ -32,6 +35,9 @@ pub fn main(cli: Cli) -> u8 {
         Command::Build(args) => build::run(args, cli.quiet),
         Command::Explain(Explain::Values(args)) => explain::values(args),
         Command::Explain(Explain::Components(args)) => explain::components(args),
+        Command::Explain(Explain::Binding(args)) => explain_binding::run(args),
+        Command::Explain(Explain::Secrets(args)) => explain_secrets::run(args),
+        Command::Status(args) => status::run(args, cli.quiet),
         Command::Schema { of } => schema::run(*of),
         Command::Completions { shell } => schema::completions(*shell),
         Command::Man => schema::man(),
@@ -53,6 +59,20 @@ fn is_broken_pipe(error: &Error) -> bool {
         .as_ref()
         .and_then(|s| s.downcast_ref::<std::io::Error>())
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Prints a list as JSON or YAML, or the table that was made of it.
+///
+/// # Errors
+/// A stdout that cannot be written.
+fn print_list<T: serde::Serialize>(rows: &T, table: &str, format: TableFormat) -> Result<()> {
+    let value =
+        || serde_json::to_value(rows).map_err(|e| Error::internal("a list has no JSON form").because(e));
+    match format {
+        TableFormat::Table => print(table),
+        TableFormat::Json => print(&format!("{:#}\n", value()?)),
+        TableFormat::Yaml => print(&crate::yaml::write(&value()?)),
+    }
 }
 
 /// Writes a result to stdout.

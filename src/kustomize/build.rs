@@ -3,7 +3,7 @@
 use super::compile::{Compiler, Place};
 use super::config::Config;
 use super::fieldspec::FieldSpec;
-use super::files::Files;
+use super::files::{Files, join};
 use super::gvk::Gvk;
 use super::kustomization::Kustomization;
 use super::loader::{Folder, ReadFiles};
@@ -64,7 +64,7 @@ const INTERNAL: [&str; 18] = [
 /// Everything that is wrong in the kustomization and in what it names.
 pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Built, Violations> {
     let read = ReadFiles::default();
-    let folder = Folder::new(files, &read, dir);
+    let folder = Folder::new(files, &read, &start(dir)?);
     let kustomization = folder.kustomization(None)?;
     let mut compiler = Compiler { trace: !kustomization.build_metadata.is_empty(), ..Compiler::default() };
     let mut config = Arc::new(Config::default());
@@ -93,6 +93,13 @@ pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Bui
     }
     let objects = run.resources.into_list().into_iter().map(|r| finished(r, &kustomization)).collect();
     Ok(Built { objects, warnings: run.warnings })
+}
+
+/// Returns the folder a build begins in, as a path from the root of the files.
+pub(super) fn start(dir: &str) -> Result<String, Violations> {
+    let outside =
+        || vec![Violation::error(format!("the folder `{dir}` lies outside the files to build from"))];
+    join("", dir).ok_or_else(outside)
 }
 
 /// Returns an object as it is printed.

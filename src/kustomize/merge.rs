@@ -79,6 +79,10 @@ impl<'t> Merger<'t> {
     /// # Errors
     /// The patch has another type than the object at some field, or an unknown directive.
     pub fn merge(&self, object: Value, patch: &Value) -> Result<Option<Value>, Conflict> {
+        if patch.is_object() && directive_of_map(patch)? == Directive::Replace {
+            // At the top kustomize merges the patch into itself and drops the result.
+            return Ok(Some(object));
+        }
         let of = self.type_of(&object).or_else(|| self.type_of(patch));
         Ok(self.node(Some(object), Some(patch), of)?.value())
     }

@@ -58,7 +58,7 @@ impl Overlay {
     /// Everything that is wrong in it, and fields that its level does not allow.
     pub fn compile(files: &dyn Files, dir: &str, level: Level) -> Result<Overlay, Violations> {
         let read = ReadFiles::default();
-        let folder = Folder::new(files, &read, dir);
+        let folder = Folder::new(files, &read, &super::build::start(dir)?);
         let kustomization = folder.kustomization(None)?;
         let mut wrong = Violations::new();
         check(&kustomization, &folder, level, &mut wrong);

@@ -6,7 +6,6 @@
 use super::absorb::absorb;
 use super::config::Config;
 use super::fieldspec::FieldSpec;
-use super::order::Order;
 use super::provenance::Provenance;
 use super::resource::Resource;
 use super::resources::Resources;
@@ -20,7 +19,6 @@ use super::transform::variables::{self, Variable, Variables};
 use super::transform::{Failure, names};
 use crate::error::{Origin, Violation, Violations};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What one operation does to the objects.
 #[derive(Clone, Debug)]
@@ -41,8 +39,6 @@ pub enum Change {
     Replacement(Box<Replacement>),
     /// Puts a value into many fields.
     ValueAdd(ValueAdd),
-    /// Sorts.
-    Sort(Order),
     /// Adds hashes to names.
     Hash,
 }
@@ -71,8 +67,6 @@ pub enum Op {
 pub struct Program {
     /// The operations in order.
     pub ops: Vec<Op>,
-    /// The field specs that hold at the end.
-    pub config: Arc<Config>,
 }
 
 /// Which entries of an overlay found something; cheap to copy and to unite.
@@ -252,10 +246,6 @@ impl Run {
             Change::Replicas(replicas) => replicas.apply(resources).map(|()| true),
             Change::Replacement(replacement) => replacement.apply(resources).map(|n| n > 0),
             Change::ValueAdd(add) => add.apply(resources).map(|()| true),
-            Change::Sort(order) => {
-                order.sort(resources.list_mut());
-                Ok(true)
-            }
             Change::Hash => {
                 super::hash::add_hashes(resources);
                 Ok(true)
@@ -282,7 +272,8 @@ impl Run {
         if self.lenient {
             return;
         }
-        let warning = Violation::warning("the target of this patch chooses no object").at(at.clone());
+        let message = format!("the target of this patch chooses no object: {}", patch.what);
+        let warning = Violation::warning(message).at(at.clone());
         let name = patch.target.as_ref().map(|t| t.name.text()).unwrap_or_default();
         let near = self.resources.list().first().map(|r| {
             let id = super::gvk::ObjectId { name: name.to_owned(), ..r.id() };

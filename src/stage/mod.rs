@@ -3,6 +3,7 @@
 pub mod applications;
 pub mod bindings;
 pub mod diff;
+pub mod extras;
 pub mod firewall;
 pub mod gather;
 pub mod lint;

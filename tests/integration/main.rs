@@ -4,6 +4,7 @@
 mod argocd;
 mod catalog;
 mod common;
+mod git_crash;
 mod deploy;
 mod git_http;
 mod git_local;
@@ -16,4 +17,9 @@ mod overlay_scene;
 mod readme;
 mod support;
 mod tenants;
+mod tenants_commands;
+mod tenants_defects;
+mod tenants_fleet;
+mod tenants_rendered;
+mod tenants_types;
 mod yaml;

@@ -9,7 +9,7 @@
 //! * `warns` (optional) holds a regular expression that one of our warnings must match.
 
 use crate::common::{kubectl_kustomize, program, project};
-use hydrant::error::Error;
+use hydrant::error::Violations;
 use hydrant::kustomize::{BuildOptions, Built, Disk, build};
 use hydrant::yaml::{Limits, Schema, read, write_documents};
 use regex::Regex;
@@ -76,10 +76,16 @@ impl Case {
         self.root.as_ref().map_or_else(|| self.input.clone(), |root| self.input.join(root))
     }
 
-    /// Builds it with our engine.
-    fn build(&self) -> Result<Built, Error> {
-        let disk = Disk::open(&self.input)?;
+    /// Builds it with our engine; the error is all that is said to the reader.
+    fn build(&self) -> Result<Built, String> {
+        let disk = Disk::open(&self.input).map_err(|e| self.said(&e.to_string()))?;
         build(&disk, self.root.as_deref().unwrap_or("."), &BuildOptions::default())
+            .map_err(|violations| self.said(&lines(&violations)))
+    }
+
+    /// Takes the path of the case out of a message: its name says what the message should say.
+    fn said(&self, message: &str) -> String {
+        message.replace(&self.input.display().to_string(), "")
     }
 
     /// Says how our engine differs from what is expected, if it does.
@@ -95,9 +101,8 @@ impl Case {
                 }
                 differs(want, &built.objects)
             }
-            (Expected::Output(_), Err(e)) => Some(format!("refused: {}", said(&e))),
-            (Expected::Refused { says, .. }, Err(e)) => {
-                let said = said(&e);
+            (Expected::Output(_), Err(said)) => Some(format!("refused: {said}")),
+            (Expected::Refused { says, .. }, Err(said)) => {
                 (!says.is_match(&said)).then(|| format!("the message does not match {says}: {said}"))
             }
             (Expected::Refused { .. }, Ok(built)) => {
@@ -107,14 +112,8 @@ impl Case {
     }
 }
 
-/// Returns all that an error says to its reader.
-fn said(error: &Error) -> String {
-    let mut text = error.to_string();
-    for line in error.violations.iter().map(ToString::to_string).chain(error.hints.iter().cloned()) {
-        text.push('\n');
-        text.push_str(&line);
-    }
-    text
+fn lines(violations: &Violations) -> String {
+    violations.iter().map(|v| format!("{v}\n")).collect()
 }
 
 /// Compares values in order first, then bytes: the first difference is the more telling one.

@@ -22,9 +22,9 @@ pub fn entries(dice: &mut Dice, owner: &mut Owner, files: &mut BTreeMap<String, 
     let mut all = Vec::new();
     let mut once: Vec<usize> = Vec::new();
     for _ in 0..1 + dice.roll(5) {
-        let kind = dice.roll(16);
+        let kind = dice.roll(19);
         // these fields hold one value, or their entries would answer for each other
-        if matches!(kind, 0..=6 | 12) {
+        if matches!(kind, 0..=6 | 12 | 16) {
             if once.contains(&kind) {
                 continue;
             }
@@ -64,6 +64,9 @@ fn field(
         13 => generator(dice, owner),
         14 if !owner.doubled => merged(dice, owner)?,
         15 if !owner.doubled => replacement(dice, owner)?,
+        16 => configuration(dice, files),
+        17 => transformer(dice),
+        18 if !owner.doubled => old_patch(dice, owner)?,
         _ => return None,
     })
 }
@@ -184,6 +187,64 @@ fn target(dice: &mut Dice, object: &Value) -> Value {
         }
     };
     Value::Object(target)
+}
+
+/// More places for labels, images and name references.
+fn configuration(dice: &mut Dice, files: &mut BTreeMap<String, String>) -> Entry {
+    let beacon = |path: &str, create: bool| json!([{"path": path, "kind": "Beacon", "create": create}]);
+    let mut fields = Map::new();
+    if dice.chance(60) {
+        fields.insert("commonLabels".to_owned(), beacon("spec/places", true));
+    }
+    if dice.chance(60) {
+        fields.insert("images".to_owned(), beacon("spec/image", false));
+    }
+    if dice.chance(40) {
+        fields.insert("namePrefix".to_owned(), beacon("spec/image", false));
+    }
+    fields.insert(
+        "nameReference".to_owned(),
+        json!([{"kind": "ConfigMap", "fieldSpecs": beacon("spec/settings", false)}]),
+    );
+    files.insert("fields.yaml".to_owned(), hydrant::yaml::write(&Value::Object(fields)));
+    Entry::element("configurations", json!("fields.yaml"))
+}
+
+/// A built-in transformer, inline.
+fn transformer(dice: &mut Dice) -> Entry {
+    let everywhere = json!([{"path": "metadata/annotations", "create": true}]);
+    let mut config = match dice.roll(3) {
+        0 => {
+            json!({"kind": "AnnotationsTransformer", "annotations": {"by": odd_string(dice)}, "fieldSpecs": everywhere})
+        }
+        1 => json!({"kind": "LabelTransformer", "labels": {"by": odd_label(dice)},
+            "fieldSpecs": [{"path": "metadata/labels", "create": true, "kind": "Deployment"}, {"path": "spec/selector", "version": "v1"}]}),
+        _ => {
+            json!({"kind": "PrefixTransformer", "prefix": "trans-", "fieldSpecs": [{"path": "metadata/name", "kind": "ConfigMap"}]})
+        }
+    };
+    config["apiVersion"] = json!("builtin");
+    config["metadata"] = json!({"name": "t"});
+    Entry::element("transformers", json!(hydrant::yaml::write(&config)))
+}
+
+/// The two fields that `patches` took the place of.
+fn old_patch(dice: &mut Dice, owner: &Owner) -> Option<Entry> {
+    let object = &owner.objects[dice.roll(owner.objects.len())];
+    let (group, version) =
+        object["apiVersion"].as_str()?.rsplit_once('/').unwrap_or(("", object["apiVersion"].as_str()?));
+    let mut target = json!({"group": group, "version": version, "kind": object["kind"], "name": object["metadata"]["name"]});
+    let mut metadata = json!({"name": object["metadata"]["name"], "annotations": strings(dice, 2)});
+    if let Some(namespace) = object["metadata"].get("namespace") {
+        target["namespace"] = namespace.clone();
+        metadata["namespace"] = namespace.clone();
+    }
+    if dice.chance(50) {
+        let add = json!([{"op": "add", "path": "/metadata/annotations/old", "value": odd_string(dice)}]);
+        return Some(Entry::element("patchesJson6902", json!({"target": target, "patch": add.to_string()})));
+    }
+    let patch = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata});
+    Some(Entry::element("patchesStrategicMerge", json!(hydrant::yaml::write(&patch))))
 }
 
 fn strategic(dice: &mut Dice, owner: &Owner, files: &mut BTreeMap<String, String>) -> Option<Entry> {

@@ -235,7 +235,7 @@ fn binding(dice: &mut Dice, id: usize, kind: &str) -> Value {
 /// One object without its name.
 fn object(dice: &mut Dice, id: usize) -> Value {
     let n = name(dice, id);
-    match dice.roll(22) {
+    match dice.roll(26) {
         0..=2 => workload(dice, id, "Deployment"),
         3 => workload(dice, id, "StatefulSet"),
         4 => workload(dice, id, "DaemonSet"),

@@ -27,7 +27,7 @@ fn ours(root: &Path, dir: &str) -> Outcome {
     let disk = Disk::open(root).map_err(|e| e.to_string())?;
     match build(&disk, dir, &BuildOptions::default()) {
         Ok(built) => Ok(write_documents(&built.objects)),
-        Err(e) => Err(e.violations.iter().fold(e.to_string(), |text, v| format!("{text}\n{v}"))),
+        Err(violations) => Err(violations.iter().map(|v| format!("{v}\n")).collect()),
     }
 }
 

@@ -11,15 +11,16 @@ use crate::error::{Violation, Violations};
 use crate::model::sync::ServerId;
 use crate::redact::Secret;
 use crate::suggest::did_you_mean;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Host, Url};
 
 /// One server as the settings file writes it; every key has a default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawServer {
     /// The base URL, with path prefix if Argo CD has one; `host:port` means https.
     pub url: Option<String>,
@@ -50,8 +51,8 @@ pub struct RawServer {
 }
 
 /// The settings of the whole stage as the settings file writes them.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawArgoSettings {
     /// The server of every cluster that has none of its own.
     pub default: RawServer,
@@ -316,7 +317,7 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
         found.push(
             Violation::error(format!("there is no token for Argo CD at {base}"))
                 .key(key)
-                .hint("set ARGOCD_API_TOKEN_FILE (or ARGOCD_API_TOKEN), or `token_file:` of that server"),
+                .hint("set ARGOCD_API_TOKEN_FILE (or ARGOCD_API_TOKEN), or `tokenFile:` of that server"),
         );
     }
     let webhook = raw
@@ -341,21 +342,25 @@ fn check_transport(base: &Url, host: &str, raw: &RawServer, key: &str, found: &m
     let local = is_loopback(base);
     if raw.insecure_skip_tls_verify && !local && raw.insecure_skip_tls_verify_for.as_deref() != Some(host) {
         found.push(
-            Violation::error(format!("`insecure_skip_tls_verify` is refused for {host}: whoever answers there would get the token"))
-                .key(key)
-                .hint(format!("trust its certificate with `ca_file:`, or say it twice: `insecure_skip_tls_verify_for: {host}`")),
+            Violation::error(format!(
+                "`insecureSkipTlsVerify` is refused for {host}: whoever answers there would get the token"
+            ))
+            .key(key)
+            .hint(format!(
+                "trust its certificate with `caFile:`, or say it twice: `insecureSkipTlsVerifyFor: {host}`"
+            )),
         );
     }
     if base.scheme() == "http" && !local && raw.plain_http_for.as_deref() != Some(host) {
         found.push(
             Violation::error(format!("the token would travel to {host} over plain HTTP"))
                 .key(key)
-                .hint(format!("use https, or say `plain_http_for: {host}`")),
+                .hint(format!("use https, or say `plainHttpFor: {host}`")),
         );
     }
     if raw.server_name.is_some() && matches!(base.host(), Some(Host::Domain(_)) | None) {
         found.push(
-            Violation::error("`server_name` is for a URL with an IP address")
+            Violation::error("`serverName` is for a URL with an IP address")
                 .key(key)
                 .hint("put the name into the URL, or the address of the server in its place"),
         );

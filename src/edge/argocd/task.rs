@@ -198,6 +198,7 @@ impl Task {
                 biased;
                 () = stopped(&mut stop) => return Err(SyncResult::Interrupted { last: self.state.clone() }),
                 answer = session.read(&self.app, refresh) => answer,
+                () = self.session.clock.sleep(self.left()) => return Err(self.timed_out()),
             };
             if refresh {
                 self.audit_request("refresh", begun, answer.as_ref().err());
@@ -247,11 +248,7 @@ impl Task {
                 self.say(format!("try {failures} failed: {fault}"));
                 self.pause(wait).await
             }
-            None => Err(SyncResult::Failed {
-                permanent: false,
-                reason: format!("{fault}, {failures} times"),
-                mend: fault.mend().map(str::to_owned),
-            }),
+            None => Err(fault.failure(false, format!("{fault}, {failures} times")).into()),
         }
     }
 

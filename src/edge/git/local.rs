@@ -155,3 +155,9 @@ fn in_the_way(store: &Store, name: &str) -> Result<Option<String>> {
         .and_then(|found| found.ok().map(str::to_owned));
     Ok(below)
 }
+
+/// Returns how many packs a repository has; none if they cannot be counted.
+pub(super) fn packs(git_dir: &Path) -> usize {
+    let files = std::fs::read_dir(git_dir.join("objects/pack")).into_iter().flatten().flatten();
+    files.filter(|file| file.path().extension().is_some_and(|e| e == "pack")).count()
+}

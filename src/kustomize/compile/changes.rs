@@ -144,7 +144,7 @@ impl Adder<'_, '_> {
     }
 
     fn patch(&mut self, patch: Patch) {
-        let (at, what) = (patch.at.clone(), describe(&patch, None));
+        let (at, what) = (patch.at.clone(), format!("patch of {}", patch.what));
         self.entry(Change::Patch(Box::new(patch)), &at, &what);
     }
 
@@ -152,7 +152,7 @@ impl Adder<'_, '_> {
         match self.compiler.patch(entry, self.place, remembers) {
             Ok(patches) => {
                 for patch in patches {
-                    let (at, what) = (patch.at.clone(), describe(&patch, Some(entry)));
+                    let (at, what) = (patch.at.clone(), format!("patch of {}", patch.what));
                     self.entry(Change::Patch(Box::new(patch)), &at, &what);
                 }
             }
@@ -192,16 +192,6 @@ impl Adder<'_, '_> {
         if !kustomization.replacements.is_empty() {
             self.trace("ReplacementTransformer");
         }
-    }
-}
-
-/// Describes a patch in a few words.
-fn describe(patch: &Patch, entry: Option<&PatchEntry>) -> String {
-    let target = entry.and_then(|e| e.target.as_ref()).map(|t| t.describe());
-    match (&patch.body, target) {
-        (_, Some(target)) => format!("patch of {target}"),
-        (Body::Merge(object), None) => format!("patch of {}", object.id()),
-        (Body::Json(_), None) => "patch".to_owned(),
     }
 }
 
@@ -279,6 +269,7 @@ impl Compiler {
         let patch = |object: crate::kustomize::resource::Resource| {
             let at = object.at.clone().unwrap_or_else(|| at.clone());
             Patch {
+                what: object.id().to_string(),
                 body: Body::Merge(Box::new(object)),
                 target: None,
                 allow_name_change: false,
@@ -298,7 +289,12 @@ impl Compiler {
         remembers: bool,
     ) -> Result<Vec<Patch>, Violations> {
         let at = entry.at.clone().unwrap_or_else(|| Origin::file(place.folder.shown()));
-        let source = patch_text(entry, place, &at)?;
+        let mut source = patch_text(entry, place, &at)?;
+        if source.inline && remembers {
+            // `patches` trims its texts, `patchesJson6902` does not.
+            let end = source.bytes.trim_ascii_end().len();
+            source.bytes.truncate(end);
+        }
         let documents = source.documents()?;
         let mut wrong = Violations::new();
         let target = entry.target.as_ref().map(|t| t.compile(&mut wrong));
@@ -306,6 +302,10 @@ impl Compiler {
             return Err(wrong);
         }
         let patch = |body: Body, at: Origin| Patch {
+            what: match (&body, &entry.target) {
+                (Body::Merge(object), None) => object.id().to_string(),
+                (_, target) => target.as_ref().map(|t| t.describe()).unwrap_or_default(),
+            },
             body,
             target: target.clone(),
             allow_name_change: entry.allow_name_change,
@@ -319,6 +319,14 @@ impl Compiler {
             return refuse("the patch is empty", "write an object to merge, or a list of JSON operations");
         };
         if matches!(first.data, Data::Seq(_)) {
+            if source.bytes.starts_with(b"[")
+                && serde_json::from_slice::<serde_json::Value>(&source.bytes).is_err()
+            {
+                return refuse(
+                    "a patch that begins with `[` must be JSON",
+                    "quote its keys and texts, or write `- op: …`",
+                );
+            }
             if target.is_none() {
                 return refuse(
                     "a JSON patch needs a `target`",

@@ -106,6 +106,7 @@ impl Compiler {
 
     /// Says what kustomize says of fields that have successors.
     fn deprecations(&mut self, kustomization: &Kustomization) {
+        self.warnings.extend_from_slice(&kustomization.warnings);
         let all = [
             ("bases", "resources"),
             ("commonLabels", "labels"),
@@ -168,7 +169,7 @@ impl Compiler {
                 let mut own = Arc::new(Config::default());
                 let ops = self.target(&kustomization, &below, &mut own)?;
                 merge_config(config, &own).map_err(|why| vec![Violation::error(why).at(at.clone())])?;
-                Ok(Op::Base(Box::new(Program { ops, config: own }), at.clone()))
+                Ok(Op::Base(Box::new(Program { ops }), at.clone()))
             }
         }
     }

@@ -8,10 +8,9 @@ use crate::kustomize::fieldspec::FieldSpec;
 use crate::kustomize::generate::generate;
 use crate::kustomize::kustomization::{
     Fields, GeneratorArgs, GeneratorKind, GeneratorOptions, Placed, Wrong, read_field_specs, read_image,
-    read_order, read_patch, read_replacement, read_selector,
+    read_patch, read_replacement, read_selector,
 };
 use crate::kustomize::manifest::read_manifests;
-use crate::kustomize::order::Order;
 use crate::kustomize::program::{Change, Op};
 use crate::kustomize::provenance::Provenance;
 use crate::kustomize::resource::Resource;
@@ -23,7 +22,7 @@ use crate::suggest::did_you_mean;
 use crate::yaml::{Limits, Node, read};
 use std::sync::Arc;
 
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 15] = [
     "AnnotationsTransformer",
     "ConfigMapGenerator",
     "HashTransformer",
@@ -37,7 +36,6 @@ const KINDS: [&str; 16] = [
     "ReplacementTransformer",
     "ReplicaCountTransformer",
     "SecretGenerator",
-    "SortOrderTransformer",
     "SuffixTransformer",
     "ValueAddTransformer",
 ];
@@ -182,11 +180,6 @@ impl Compiler {
             "HashTransformer" => {
                 only(&fields, &[], wrong);
                 change(Change::Hash)
-            }
-            "SortOrderTransformer" => {
-                only(&fields, &["sortOptions"], wrong);
-                let order = fields.map("sortOptions", "sortOptions").and_then(|f| read_order(f, wrong));
-                change(Change::Sort(order.unwrap_or(Order::Fifo)))
             }
             "ValueAddTransformer" => {
                 value_add(&fields, place, wrong).map_or_else(Vec::new, |v| change(Change::ValueAdd(v)))

@@ -10,7 +10,7 @@ use hydrant::edge::argocd::run::{RunResult, Tools, run};
 use hydrant::edge::argocd::settings::{ArgoSettings, RawArgoSettings};
 use hydrant::edge::argocd::task::Silent;
 use hydrant::model::sync::{
-    AppRef, AppSource, ResourceFilter, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
+    AppRef, AppSource, Failure, ResourceFilter, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -182,7 +182,7 @@ fn compare(app: &str, expect: &Expect, outcome: &SyncOutcome, played: &Played, f
     for text in expect.says.iter().filter(|t| !reason.contains(t.as_str())) {
         wrong(format!("the reason does not say {text:?}: {reason}"));
     }
-    if let SyncResult::Failed { permanent, mend, .. } = &outcome.result {
+    if let SyncResult::Failed(Failure { permanent, mend, .. }) = &outcome.result {
         let mend = mend.as_deref().unwrap_or_default();
         if !mend.contains(&expect.mend) {
             wrong(format!("the mend does not say {:?}: {mend}", expect.mend));
