@@ -182,7 +182,8 @@ fn random_overlays_give_what_kubectl_gives() {
         differing.into_iter().take(REPORTED).map(|(seed, scene, _)| report(seed, scene)).collect();
     assert!(
         count == 0,
-        "HYDRANT_PROPERTY_SEED={seed}: {count} of {cases} scenes differ\n{}",
+        "HYDRANT_PROPERTY_SEED={seed}: {count} of {cases} scenes differ\n{}\n{}",
+        gists.join("\n"),
         told.join("\n")
     );
     assert!(
