@@ -1,5 +1,6 @@
 //! One file a subcommand: each is a prefix, a part or a repetition of the line.
 
+mod build;
 mod explain;
 mod render;
 mod run;
@@ -28,7 +29,7 @@ pub fn main(cli: Cli) -> u8 {
         Command::Run(args) => run::run(args, cli.quiet),
         Command::Render(args) => render::run(args, cli.quiet),
         Command::Validate(args) => validate::run(args, cli.quiet),
-        Command::Build(args) => build(args),
+        Command::Build(args) => build::run(args, cli.quiet),
         Command::Explain(Explain::Values(args)) => explain::values(args),
         Command::Explain(Explain::Components(args)) => explain::components(args),
         Command::Schema { of } => schema::run(*of),
@@ -44,11 +45,6 @@ pub fn main(cli: Cli) -> u8 {
             error.kind.exit_code()
         }
     }
-}
-
-fn build(args: &crate::cli::BuildArgs) -> Result<u8> {
-    let _ = args;
-    Err(Error::internal("the overlay engine lands with its own step"))
 }
 
 fn is_broken_pipe(error: &Error) -> bool {

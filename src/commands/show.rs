@@ -56,6 +56,13 @@ pub fn report(report: &Report, quiet: bool) {
     put(&out);
 }
 
+/// Prints messages that stop nothing.
+pub fn messages(said: &[Said]) {
+    let mut out = String::new();
+    said.iter().for_each(|one| message(&mut out, one));
+    put(&out);
+}
+
 fn consequence(out: &mut String, held: &HeldReport) {
     match (&held.domain, held.guard) {
         (Some(domain), true) => line(out, "refused", &format!("{domain} keeps what the branch has")),

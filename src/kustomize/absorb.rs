@@ -1,7 +1,7 @@
 //! How a generated object joins the others: created, merged, or put in the place of one.
 
-use super::resource::{Behavior, Resource, metadata_map, set_metadata_map};
 use super::gvk::Identified as _;
+use super::resource::{Behavior, Resource, metadata_map, set_metadata_map};
 use super::resources::Resources;
 use super::text::scalar_text;
 use super::transform::Failure;
@@ -23,7 +23,8 @@ pub fn absorb(resources: &mut Resources, mut new: Resource) -> Result<(), Failur
             let kind = new.value.kind().into_owned();
             let list = resources.list().iter().filter(|r| r.value.kind() == kind);
             let names: Vec<String> = list.map(|r| r.original_name().into_owned()).collect();
-            let failure = Failure::nothing(format!("{id} does not exist, so there is nothing to merge or replace"));
+            let failure =
+                Failure::nothing(format!("{id} does not exist, so there is nothing to merge or replace"));
             return Err(match did_you_mean(&id.name, names.iter().map(String::as_str)) {
                 Some(hint) => failure.hint(hint),
                 None => failure,
@@ -75,7 +76,8 @@ fn take_over(new: &mut Resource, old: &Resource) {
 fn merge_texts(new: &mut Value, old: &Value, field: &str) {
     let texts = |value: &Value| -> Map<String, Value> {
         let map = value.get(field).and_then(Value::as_object);
-        let text = |v: &Value| Value::String(if v.is_null() { String::new() } else { scalar_text(v).into_owned() });
+        let text =
+            |v: &Value| Value::String(if v.is_null() { String::new() } else { scalar_text(v).into_owned() });
         map.into_iter().flatten().map(|(k, v)| (k.clone(), text(v))).collect()
     };
     let mut both = texts(old);

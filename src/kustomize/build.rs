@@ -2,9 +2,9 @@
 
 use super::compile::{Compiler, Place};
 use super::config::Config;
+use super::fieldspec::FieldSpec;
 use super::files::{Files, join};
 use super::gvk::Gvk;
-use super::fieldspec::FieldSpec;
 use super::kustomization::Kustomization;
 use super::loader::{Folder, ReadFiles};
 use super::order::Order;
@@ -97,7 +97,8 @@ pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Bui
 
 /// Returns the folder a build begins in, as a path from the root of the files.
 pub(super) fn start(dir: &str) -> Result<String, Violations> {
-    let outside = || vec![Violation::error(format!("the folder `{dir}` lies outside the files to build from"))];
+    let outside =
+        || vec![Violation::error(format!("the folder `{dir}` lies outside the files to build from"))];
     join("", dir).ok_or_else(outside)
 }
 

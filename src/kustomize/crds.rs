@@ -26,7 +26,8 @@ pub fn read_crds(bytes: &[u8], file: &Arc<str>) -> Result<Config, Violations> {
             "`crds` takes OpenAPI definitions (`<package>.<Kind>: {Schema: …}`); a CustomResourceDefinition belongs into `resources`",
         )]
     };
-    let definitions = value.as_object().ok_or_else(|| wrong("this is not a map of definitions".to_owned()))?;
+    let definitions =
+        value.as_object().ok_or_else(|| wrong("this is not a map of definitions".to_owned()))?;
     if let Some((name, _)) = definitions.iter().find(|(_, d)| !d.is_object() && !d.is_null()) {
         return Err(wrong(format!("`{name}` is not an OpenAPI definition")));
     }

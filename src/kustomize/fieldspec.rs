@@ -1,6 +1,7 @@
 //! A place in objects of some type, and the walk to it.
 
 use super::gvk::{Gvk, Identified as _, split_api_version};
+use super::resource::Step;
 use super::text::split_path;
 use serde_json::{Map, Value};
 
@@ -87,6 +88,40 @@ impl FieldSpec {
         self.walk(object, 0, make, set).map_err(|why| format!("field `{}`: {why}", self.path))
     }
 
+    /// Returns the places of the field in an object, in the order [`FieldSpec::change`]
+    /// comes to them.
+    pub fn places(&self, object: &Value) -> Vec<Vec<Step>> {
+        let mut found = Vec::new();
+        if self.applies_to(object) {
+            self.find(object, 0, &mut Vec::new(), &mut found);
+        }
+        found
+    }
+
+    fn find(&self, value: &Value, at: usize, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+        let Some(part) = self.parts.get(at) else {
+            found.push(path.clone());
+            return;
+        };
+        match value {
+            Value::Array(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    path.push(Step::Index(i));
+                    self.find(item, at, path, found);
+                    path.pop();
+                }
+            }
+            Value::Object(map) => {
+                if let Some(field) = map.get(&part.name) {
+                    path.push(Step::Key(part.name.clone()));
+                    self.find(field, at + 1, path, found);
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn walk(
         &self,
         value: &mut Value,
@@ -120,7 +155,8 @@ fn enter<'m>(
     if part.name.is_empty() {
         return Err("a part of the path is empty".to_owned());
     }
-    let fresh = || if last && make == Make::Text { Value::String(String::new()) } else { Value::Object(Map::new()) };
+    let fresh =
+        || if last && make == Make::Text { Value::String(String::new()) } else { Value::Object(Map::new()) };
     if !map.contains_key(&part.name) {
         if !create {
             return Ok(None);

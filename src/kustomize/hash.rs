@@ -28,7 +28,9 @@ pub fn hash(resource: &Resource) -> String {
         Some(value) if is_scalar(value) => Value::String(scalar_text(value).into_owned()),
         Some(value) => value.clone(),
     };
-    let name = Value::String(object.name().into_owned());
+    // kustomize looks the name up by a path it then takes for one key, and finds none: the
+    // hash does not depend on the name.
+    let name = "";
     let mut content = match object.kind().as_ref() {
         "ConfigMap" => json!({"kind": "ConfigMap", "name": name, "data": part("data")}),
         "Secret" => json!({"kind": "Secret", "type": part("type"), "name": name, "data": part("data")}),

@@ -3,8 +3,9 @@
 use super::resource::{Resource, Step};
 use super::schema::Table;
 use super::text::scalar_text;
+use super::transform::replacements::typed;
 use crate::error::{Origin, Violation, Violations};
-use crate::yaml::{Data, Limits, Node, Schema, read};
+use crate::yaml::{Data, Entry, Limits, Node, Schema, read};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -83,6 +84,11 @@ fn object(node: &Node, file: &Arc<str>, as_written: bool) -> Result<Resource, Bo
                 .hint("write apiVersion, kind and metadata.name"),
         ));
     }
+    if let Some(entry) = odd_key(node) {
+        let shown = Origin::at(file.clone(), entry.key_at.line, entry.key_at.column);
+        let message = format!("the key `{}` is not text", entry.key);
+        return Err(Box::new(Violation::error(message).at(shown).hint("put it in quotes")));
+    }
     let mut value = node.to_value(Schema::Kustomize).map_err(|e| Box::new(e.in_file(file)))?;
     let named = |v: &Value| {
         let name = v.get("metadata").and_then(|m| m.get("name"));
@@ -104,6 +110,18 @@ fn object(node: &Node, file: &Arc<str>, as_written: bool) -> Result<Resource, Bo
     resource.blanks = blanks;
     resource.at = Some(Origin::at(file.clone(), node.at.line, node.at.column));
     Ok(resource)
+}
+
+/// Returns the first key that is a number, a boolean or nothing; kustomize cannot print those.
+fn odd_key(node: &Node) -> Option<&Entry> {
+    let odd = |e: &&Entry| e.key_plain && !typed(&e.key).is_string();
+    match &node.data {
+        Data::Scalar(_) => None,
+        Data::Seq(items) => items.iter().find_map(odd_key),
+        Data::Map(entries) => {
+            entries.iter().find(odd).or_else(|| entries.iter().find_map(|e| odd_key(&e.value)))
+        }
+    }
 }
 
 /// Annotations are texts to kustomize, whatever they look like: `1.0` stays `1.0`.

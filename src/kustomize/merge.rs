@@ -79,6 +79,10 @@ impl<'t> Merger<'t> {
     /// # Errors
     /// The patch has another type than the object at some field, or an unknown directive.
     pub fn merge(&self, object: Value, patch: &Value) -> Result<Option<Value>, Conflict> {
+        if patch.is_object() && directive_of_map(patch)? == Directive::Replace {
+            // At the top kustomize merges the patch into itself and drops the result.
+            return Ok(Some(object));
+        }
         let of = self.type_of(&object).or_else(|| self.type_of(patch));
         Ok(self.node(Some(object), Some(patch), of)?.value())
     }
@@ -88,7 +92,12 @@ impl<'t> Merger<'t> {
         self.table.type_of(text("apiVersion")?, text("kind")?)
     }
 
-    fn node(&self, object: Option<Value>, patch: Option<&Value>, of: Option<TypeRef>) -> Result<Merged, Conflict> {
+    fn node(
+        &self,
+        object: Option<Value>,
+        patch: Option<&Value>,
+        of: Option<TypeRef>,
+    ) -> Result<Merged, Conflict> {
         let leading = object.as_ref().filter(|v| !v.is_null()).or(patch.filter(|v| !v.is_null()));
         match leading {
             None | Some(Value::Object(_)) => self.map(object, patch, of),
@@ -97,7 +106,12 @@ impl<'t> Merger<'t> {
         }
     }
 
-    fn map(&self, object: Option<Value>, patch: Option<&Value>, of: Option<TypeRef>) -> Result<Merged, Conflict> {
+    fn map(
+        &self,
+        object: Option<Value>,
+        patch: Option<&Value>,
+        of: Option<TypeRef>,
+    ) -> Result<Merged, Conflict> {
         same_type(object.as_ref(), patch, Value::is_object, "a map")?;
         let Some(object) = object.filter(|v| !v.is_null()) else {
             return match patch {
@@ -258,9 +272,9 @@ impl<'t> Merger<'t> {
         let field = of.and_then(|t| self.table.field(t, key));
         match (value, field) {
             (value @ Value::Object(_), Some(Field::Object(t))) => Some(self.untouched(value, Some(*t))),
-            (Value::Object(fields), Some(Field::MapOf(t))) => {
-                Some(Value::Object(fields.into_iter().map(|(k, v)| (k, self.untouched(v, Some(*t)))).collect()))
-            }
+            (Value::Object(fields), Some(Field::MapOf(t))) => Some(Value::Object(
+                fields.into_iter().map(|(k, v)| (k, self.untouched(v, Some(*t)))).collect(),
+            )),
             (value @ Value::Object(_), None) => Some(self.untouched(value, None)),
             (Value::Array(list), Some(Field::List { keys, items })) => {
                 // No patch, no conflict.
@@ -355,7 +369,9 @@ fn directive_word(word: &Value) -> Result<Directive, Conflict> {
         "merge" => Ok(Directive::Merge),
         "replace" => Ok(Directive::Replace),
         "delete" => Ok(Directive::Delete),
-        other => Err(Conflict::new(format!("`{DIRECTIVE}: {other}` is unknown; there are merge, replace and delete"))),
+        other => Err(Conflict::new(format!(
+            "`{DIRECTIVE}: {other}` is unknown; there are merge, replace and delete"
+        ))),
     }
 }
 

@@ -34,6 +34,7 @@ mod resource;
 mod resources;
 pub mod schema;
 mod selector;
+mod shared;
 mod text;
 mod transform;
 

@@ -118,4 +118,3 @@ pub fn rank(kind: &str) -> i64 {
     }
     FIRST.iter().position(|k| *k == kind).map_or(0, |i| i as i64 - FIRST.len() as i64)
 }
-

@@ -142,7 +142,8 @@ fn check(kustomization: &Kustomization, folder: &Folder<'_>, level: Level, wrong
         };
         if field == "secretGenerator" {
             wrong.push(refuse(
-                "`secretGenerator` puts secret data into manifests, so it works in `hydrant build` alone".to_owned(),
+                "`secretGenerator` puts secret data into manifests, so it works in `hydrant build` alone"
+                    .to_owned(),
                 "reference the secret: a VaultStaticSecret or an ExternalSecret in the component's templates",
             ));
         } else if level == Level::Env {

@@ -6,7 +6,6 @@
 use super::absorb::absorb;
 use super::config::Config;
 use super::fieldspec::FieldSpec;
-use super::order::Order;
 use super::provenance::Provenance;
 use super::resource::Resource;
 use super::resources::Resources;
@@ -40,8 +39,6 @@ pub enum Change {
     Replacement(Box<Replacement>),
     /// Puts a value into many fields.
     ValueAdd(ValueAdd),
-    /// Sorts.
-    Sort(Order),
     /// Adds hashes to names.
     Hash,
 }
@@ -190,7 +187,8 @@ impl Run {
             let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
             let mut violation = Violation::error(format!("{id} is there already"));
             violation.at = at;
-            violation.hint = first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
+            violation.hint =
+                first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
             vec![violation]
         })
     }
@@ -219,7 +217,9 @@ impl Run {
             return Ok(());
         }
         Err(vec![
-            Violation::error("a validator changed the objects").at(at.clone()).hint("name it in `transformers`"),
+            Violation::error("a validator changed the objects")
+                .at(at.clone())
+                .hint("name it in `transformers`"),
         ])
     }
 
@@ -246,10 +246,6 @@ impl Run {
             Change::Replicas(replicas) => replicas.apply(resources).map(|()| true),
             Change::Replacement(replacement) => replacement.apply(resources).map(|n| n > 0),
             Change::ValueAdd(add) => add.apply(resources).map(|()| true),
-            Change::Sort(order) => {
-                order.sort(resources.list_mut());
-                Ok(true)
-            }
             Change::Hash => {
                 super::hash::add_hashes(resources);
                 Ok(true)
@@ -276,7 +272,8 @@ impl Run {
         if self.lenient {
             return;
         }
-        let warning = Violation::warning("the target of this patch chooses no object").at(at.clone());
+        let message = format!("the target of this patch chooses no object: {}", patch.what);
+        let warning = Violation::warning(message).at(at.clone());
         let name = patch.target.as_ref().map(|t| t.name.text()).unwrap_or_default();
         let near = self.resources.list().first().map(|r| {
             let id = super::gvk::ObjectId { name: name.to_owned(), ..r.id() };

@@ -4,6 +4,7 @@
 use super::gvk::{Gvk, Identified as _, ObjectId, effective_namespace, split_api_version};
 use super::provenance::Provenance;
 use super::schema::{Table, builtin};
+use super::shared::Shared;
 use crate::error::Origin;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -65,6 +66,8 @@ pub struct Resource {
     /// Keys that were written with nothing after them (`emptyDir:`): a merge drops them,
     /// while it keeps a written `null`.
     pub blanks: Vec<Vec<Step>>,
+    /// Places that hold one and the same text; see [`super::shared`].
+    pub shared: Vec<Shared>,
     /// A schema given by the `openapi` field.
     pub table: Option<Arc<Table>>,
     /// Where it is written, if it is.

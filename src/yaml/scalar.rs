@@ -6,6 +6,8 @@
 
 use super::node::Scalar;
 use super::timestamp;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Number, Value};
 
 /// Whose rules give a plain scalar its type.
@@ -21,7 +23,12 @@ pub enum Schema {
 /// it, because JSON has no type for one.
 pub(super) fn resolve(s: &Scalar, schema: Schema) -> Result<Value, String> {
     match s.tag.as_deref().map(|t| t.trim_start_matches("tag:yaml.org,2002:")) {
-        Some("str" | "binary" | "!") => return Ok(Value::String(s.text.clone())),
+        Some("str" | "!") => return Ok(Value::String(s.text.clone())),
+        Some("binary") => {
+            let bare: String = s.text.split_whitespace().collect();
+            let bytes = STANDARD.decode(bare).map_err(|_| "the tag `!!binary` wants base64".to_owned())?;
+            return Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        }
         Some(tag @ ("int" | "float" | "bool" | "null")) => {
             let value = plain(&s.text, schema);
             return match (tag, &value) {

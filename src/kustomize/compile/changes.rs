@@ -144,7 +144,7 @@ impl Adder<'_, '_> {
     }
 
     fn patch(&mut self, patch: Patch) {
-        let (at, what) = (patch.at.clone(), describe(&patch, None));
+        let (at, what) = (patch.at.clone(), format!("patch of {}", patch.what));
         self.entry(Change::Patch(Box::new(patch)), &at, &what);
     }
 
@@ -152,7 +152,7 @@ impl Adder<'_, '_> {
         match self.compiler.patch(entry, self.place, remembers) {
             Ok(patches) => {
                 for patch in patches {
-                    let (at, what) = (patch.at.clone(), describe(&patch, Some(entry)));
+                    let (at, what) = (patch.at.clone(), format!("patch of {}", patch.what));
                     self.entry(Change::Patch(Box::new(patch)), &at, &what);
                 }
             }
@@ -181,11 +181,8 @@ impl Adder<'_, '_> {
                 Ok(all) => {
                     for replacement in all {
                         let at = replacement.at.clone();
-                        let what = format!(
-                            "replacement from {} `{}`",
-                            replacement.source,
-                            replacement.field.text()
-                        );
+                        let what =
+                            format!("replacement from {} `{}`", replacement.source, replacement.field.text());
                         self.entry(Change::Replacement(Box::new(replacement)), &at, &what);
                     }
                 }
@@ -198,18 +195,11 @@ impl Adder<'_, '_> {
     }
 }
 
-/// Describes a patch in a few words.
-fn describe(patch: &Patch, entry: Option<&PatchEntry>) -> String {
-    let target = entry.and_then(|e| e.target.as_ref()).map(|t| t.describe());
-    match (&patch.body, target) {
-        (_, Some(target)) => format!("patch of {target}"),
-        (Body::Merge(object), None) => format!("patch of {}", object.id()),
-        (Body::Json(_), None) => "patch".to_owned(),
-    }
-}
-
 /// Reads a file of replacements, one or a list.
-pub(super) fn read_replacement_file(placed: &Placed, place: &Place<'_>) -> Result<Vec<Replacement>, Violations> {
+pub(super) fn read_replacement_file(
+    placed: &Placed,
+    place: &Place<'_>,
+) -> Result<Vec<Replacement>, Violations> {
     let (bytes, file) = place.folder.read_file(placed).map_err(|v| vec![*v])?;
     let documents = read(&bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(&file)])?;
     let mut wrong = Violations::new();
@@ -279,6 +269,7 @@ impl Compiler {
         let patch = |object: crate::kustomize::resource::Resource| {
             let at = object.at.clone().unwrap_or_else(|| at.clone());
             Patch {
+                what: object.id().to_string(),
                 body: Body::Merge(Box::new(object)),
                 target: None,
                 allow_name_change: false,
@@ -298,7 +289,12 @@ impl Compiler {
         remembers: bool,
     ) -> Result<Vec<Patch>, Violations> {
         let at = entry.at.clone().unwrap_or_else(|| Origin::file(place.folder.shown()));
-        let source = patch_text(entry, place, &at)?;
+        let mut source = patch_text(entry, place, &at)?;
+        if source.inline && remembers {
+            // `patches` trims its texts, `patchesJson6902` does not.
+            let end = source.bytes.trim_ascii_end().len();
+            source.bytes.truncate(end);
+        }
         let documents = source.documents()?;
         let mut wrong = Violations::new();
         let target = entry.target.as_ref().map(|t| t.compile(&mut wrong));
@@ -306,6 +302,10 @@ impl Compiler {
             return Err(wrong);
         }
         let patch = |body: Body, at: Origin| Patch {
+            what: match (&body, &entry.target) {
+                (Body::Merge(object), None) => object.id().to_string(),
+                (_, target) => target.as_ref().map(|t| t.describe()).unwrap_or_default(),
+            },
             body,
             target: target.clone(),
             allow_name_change: entry.allow_name_change,
@@ -313,15 +313,25 @@ impl Compiler {
             remembers,
             at,
         };
-        let refuse = |message: &str, hint: &str| {
-            Err(vec![Violation::error(message).at(source.at.clone()).hint(hint)])
-        };
+        let refuse =
+            |message: &str, hint: &str| Err(vec![Violation::error(message).at(source.at.clone()).hint(hint)]);
         let Some(first) = documents.first() else {
             return refuse("the patch is empty", "write an object to merge, or a list of JSON operations");
         };
         if matches!(first.data, Data::Seq(_)) {
+            if source.bytes.starts_with(b"[")
+                && serde_json::from_slice::<serde_json::Value>(&source.bytes).is_err()
+            {
+                return refuse(
+                    "a patch that begins with `[` must be JSON",
+                    "quote its keys and texts, or write `- op: …`",
+                );
+            }
             if target.is_none() {
-                return refuse("a JSON patch needs a `target`", "name what it changes: `target: {kind: Deployment}`");
+                return refuse(
+                    "a JSON patch needs a `target`",
+                    "name what it changes: `target: {kind: Deployment}`",
+                );
             }
             let operations = read_operations(first, &source.file)?;
             return Ok(vec![patch(Body::Json(operations), source.at.clone())]);

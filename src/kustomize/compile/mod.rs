@@ -106,6 +106,7 @@ impl Compiler {
 
     /// Says what kustomize says of fields that have successors.
     fn deprecations(&mut self, kustomization: &Kustomization) {
+        self.warnings.extend_from_slice(&kustomization.warnings);
         let all = [
             ("bases", "resources"),
             ("commonLabels", "labels"),
@@ -138,7 +139,12 @@ impl Compiler {
         }
     }
 
-    fn resource(&mut self, placed: &Placed, place: &Place<'_>, config: &mut Arc<Config>) -> Result<Op, Violations> {
+    fn resource(
+        &mut self,
+        placed: &Placed,
+        place: &Place<'_>,
+        config: &mut Arc<Config>,
+    ) -> Result<Op, Violations> {
         let (path, at) = placed;
         match place.folder.find(placed).map_err(|v| vec![*v])? {
             Found::File(bytes, file) => {
@@ -155,7 +161,9 @@ impl Compiler {
                 if kustomization.kind == Kind::Component {
                     let message = format!("`{path}` is a Component");
                     return Err(vec![
-                        Violation::error(message).at(at.clone()).hint("name it in `components`, not in `resources`"),
+                        Violation::error(message)
+                            .at(at.clone())
+                            .hint("name it in `components`, not in `resources`"),
                     ]);
                 }
                 let mut own = Arc::new(Config::default());
@@ -166,7 +174,12 @@ impl Compiler {
         }
     }
 
-    fn enter<'f>(&self, folder: String, (path, at): &Placed, place: &Place<'f>) -> Result<Place<'f>, Violations> {
+    fn enter<'f>(
+        &self,
+        folder: String,
+        (path, at): &Placed,
+        place: &Place<'f>,
+    ) -> Result<Place<'f>, Violations> {
         let below = place.folder.enter(folder, at).map_err(|v| vec![*v])?;
         Ok(Place { folder: below, origin_path: place.traced(path) })
     }
@@ -250,7 +263,12 @@ impl Compiler {
         }
     }
 
-    fn generated(&self, args: &GeneratorArgs, place: &Place<'_>, origin: Provenance) -> Result<Op, Violations> {
+    fn generated(
+        &self,
+        args: &GeneratorArgs,
+        place: &Place<'_>,
+        origin: Provenance,
+    ) -> Result<Op, Violations> {
         let mut resource = generate(args, &place.folder)?;
         resource.table.clone_from(&self.table);
         if self.trace {

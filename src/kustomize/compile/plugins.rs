@@ -8,10 +8,9 @@ use crate::kustomize::fieldspec::FieldSpec;
 use crate::kustomize::generate::generate;
 use crate::kustomize::kustomization::{
     Fields, GeneratorArgs, GeneratorKind, GeneratorOptions, Placed, Wrong, read_field_specs, read_image,
-    read_order, read_patch, read_replacement, read_selector,
+    read_patch, read_replacement, read_selector,
 };
 use crate::kustomize::manifest::read_manifests;
-use crate::kustomize::order::Order;
 use crate::kustomize::program::{Change, Op};
 use crate::kustomize::provenance::Provenance;
 use crate::kustomize::resource::Resource;
@@ -23,7 +22,7 @@ use crate::suggest::did_you_mean;
 use crate::yaml::{Limits, Node, read};
 use std::sync::Arc;
 
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 15] = [
     "AnnotationsTransformer",
     "ConfigMapGenerator",
     "HashTransformer",
@@ -37,7 +36,6 @@ const KINDS: [&str; 16] = [
     "ReplacementTransformer",
     "ReplicaCountTransformer",
     "SecretGenerator",
-    "SortOrderTransformer",
     "SuffixTransformer",
     "ValueAddTransformer",
 ];
@@ -162,7 +160,8 @@ impl Compiler {
             }
             "ImageTagTransformer" => {
                 only(&fields, &["imageTag", "fieldSpecs"], wrong);
-                let image = fields.map("imageTag", "imageTag").map(|f| read_image(f, wrong)).unwrap_or_default();
+                let image =
+                    fields.map("imageTag", "imageTag").map(|f| read_image(f, wrong)).unwrap_or_default();
                 match ImageChange::new(image, specs(wrong)) {
                     Ok(image) => change(Change::Image(Box::new(image))),
                     Err(why) => {
@@ -182,12 +181,9 @@ impl Compiler {
                 only(&fields, &[], wrong);
                 change(Change::Hash)
             }
-            "SortOrderTransformer" => {
-                only(&fields, &["sortOptions"], wrong);
-                let order = fields.map("sortOptions", "sortOptions").and_then(|f| read_order(f, wrong));
-                change(Change::Sort(order.unwrap_or(Order::Fifo)))
+            "ValueAddTransformer" => {
+                value_add(&fields, place, wrong).map_or_else(Vec::new, |v| change(Change::ValueAdd(v)))
             }
-            "ValueAddTransformer" => value_add(&fields, place, wrong).map_or_else(Vec::new, |v| change(Change::ValueAdd(v))),
             "ReplacementTransformer" => replacements(&fields, place, wrong),
             "PatchTransformer" | "PatchJson6902Transformer" | "PatchStrategicMergeTransformer" => {
                 self.patch_plugin(plugin, &fields, place, wrong)
@@ -322,13 +318,15 @@ fn settle(node: &mut Node, line: u32) {
 
 /// Notes unknown fields of a configuration object.
 fn only(fields: &Fields<'_>, known: &[&str], wrong: &mut Wrong) {
-    let all: Vec<&str> = ["apiVersion", "kind", "metadata"].into_iter().chain(known.iter().copied()).collect();
+    let all: Vec<&str> =
+        ["apiVersion", "kind", "metadata"].into_iter().chain(known.iter().copied()).collect();
     fields.only(&all, wrong);
 }
 
 fn namespace(fields: &Fields<'_>, specs: Vec<FieldSpec>, wrong: &mut Wrong) -> NamespaceChange {
     only(fields, &["fieldSpecs", "unsetOnly", "setRoleBindingSubjects"], wrong);
-    let namespace = fields.map("metadata", "metadata").map(|f| f.text("namespace", wrong)).unwrap_or_default();
+    let namespace =
+        fields.map("metadata", "metadata").map(|f| f.text("namespace", wrong)).unwrap_or_default();
     let subjects = match fields.text("setRoleBindingSubjects", wrong).as_str() {
         "" | "defaultOnly" => Subjects::Default,
         "allServiceAccounts" => Subjects::ServiceAccounts,

@@ -63,7 +63,9 @@ impl Disk {
             Ok(_) => Err(self
                 .refuse(path, "the file is not read: a symbolic link leads out of the folder")
                 .hint("copy the file into the folder")),
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+            Err(e)
+                if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+            {
                 Ok(None)
             }
             Err(e) => Err(self.refuse(path, format!("the file cannot be read: {e}"))),

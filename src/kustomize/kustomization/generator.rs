@@ -1,7 +1,7 @@
 //! The entries of `configMapGenerator` and `secretGenerator`.
 
-use super::fields::{Fields, Wrong};
 use super::Placed;
+use super::fields::{Fields, Wrong};
 use crate::error::{Origin, Violation};
 use crate::kustomize::resource::Behavior;
 use std::collections::BTreeMap;
@@ -88,8 +88,7 @@ impl GeneratorArgs {
         more: &[&str],
         wrong: &mut Wrong,
     ) -> Self {
-        let mut known =
-            vec!["namespace", "name", "behavior", "literals", "files", "envs", "env", "options"];
+        let mut known = vec!["namespace", "name", "behavior", "literals", "files", "envs", "env", "options"];
         if kind == GeneratorKind::Secret {
             known.push("type");
         }
@@ -112,9 +111,9 @@ impl GeneratorArgs {
             }
         };
         let path = fields.path_of("options");
-        let mut options = fields.map("options", &path).map_or_else(GeneratorOptions::default, |f| {
-            GeneratorOptions::read(f, wrong)
-        });
+        let mut options = fields
+            .map("options", &path)
+            .map_or_else(GeneratorOptions::default, |f| GeneratorOptions::read(f, wrong));
         options.merge(general);
         let mut envs = fields.texts("envs", wrong);
         if let Some(entry) = fields.entry("env") {
@@ -124,7 +123,11 @@ impl GeneratorArgs {
             kind,
             name: fields.text("name", wrong),
             namespace: fields.text("namespace", wrong),
-            secret_type: if kind == GeneratorKind::Secret { fields.text("type", wrong) } else { String::new() },
+            secret_type: if kind == GeneratorKind::Secret {
+                fields.text("type", wrong)
+            } else {
+                String::new()
+            },
             behavior,
             literals: fields.texts("literals", wrong),
             files: fields.texts("files", wrong),

@@ -8,7 +8,7 @@ mod read;
 pub use fields::{Fields, Wrong};
 pub use generator::{GeneratorArgs, GeneratorKind, GeneratorOptions};
 pub use parts::{read_field_specs, read_image, read_patch, read_replacement, read_selector};
-pub use read::{read, read_order};
+pub use read::read;
 
 use super::config::Config;
 use super::fieldspec::FieldSpec;
@@ -17,7 +17,7 @@ use super::order::Order;
 use super::transform::images::ImageFields;
 use super::transform::replacements::Replacement;
 use super::transform::variables::Variable;
-use crate::error::Origin;
+use crate::error::{Origin, Violations};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -165,6 +165,8 @@ pub struct Kustomization {
     pub order: Option<Order>,
     /// `buildMetadata`.
     pub build_metadata: Vec<String>,
+    /// What somebody should look at.
+    pub warnings: Violations,
     /// Every field that is set, with its place.
     pub set: BTreeMap<String, Origin>,
 }

@@ -92,10 +92,12 @@ impl TargetFields {
     /// Compiles the patterns and selectors.
     pub fn compile(&self, wrong: &mut Wrong) -> Selector {
         let mut errors = Vec::new();
-        let mut pattern = |text: &str| Pattern::new(text).unwrap_or_else(|e| {
-            errors.push(e);
-            Pattern::Any
-        });
+        let mut pattern = |text: &str| {
+            Pattern::new(text).unwrap_or_else(|e| {
+                errors.push(e);
+                Pattern::Any
+            })
+        };
         let mut selector = Selector {
             group: pattern(&self.gvk.group),
             version: pattern(&self.gvk.version),
@@ -175,10 +177,12 @@ fn read_ids(fields: &Fields<'_>, wrong: &mut Wrong) -> Ids {
 
 fn read_path(fields: &Fields<'_>, text: &str, wrong: &mut Wrong) -> FieldPath {
     let text = if text.is_empty() { "metadata.name" } else { text };
-    FieldPath::new(text).or_else(|why| {
-        wrong.push(Violation::error(why).at(fields.origin()).key(fields.path_of("fieldPath")));
-        FieldPath::new("metadata.name")
-    }).unwrap_or_default()
+    FieldPath::new(text)
+        .or_else(|why| {
+            wrong.push(Violation::error(why).at(fields.origin()).key(fields.path_of("fieldPath")));
+            FieldPath::new("metadata.name")
+        })
+        .unwrap_or_default()
 }
 
 fn read_options(fields: Option<Fields<'_>>, wrong: &mut Wrong) -> Options {

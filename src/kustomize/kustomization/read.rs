@@ -55,7 +55,12 @@ const KNOWN: [&str; 34] = [
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(bytes: &[u8], file: &Arc<str>, file_name: &str) -> Result<Kustomization, Violations> {
-    let documents = read_yaml(bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(file)])?;
+    let (documents, warning) = documents(bytes, file)?;
+    if let Some(second) = documents.get(1) {
+        let at = Origin::at(file.clone(), second.at.line, second.at.column);
+        let message = "a second document in a kustomization would be dropped without a word";
+        return Err(vec![Violation::error(message).at(at).hint("remove the `---` or the document")]);
+    }
     let Some(node) = documents.first() else {
         let empty = Violation::error("the kustomization is empty").at(Origin::file(file.clone()));
         return Err(vec![empty.hint("name what it builds from: `resources: [deployment.yaml]`")]);
@@ -69,22 +74,43 @@ pub fn read(bytes: &[u8], file: &Arc<str>, file_name: &str) -> Result<Kustomizat
     let mut read = Kustomization {
         file: file.clone(),
         file_name: file_name.to_owned(),
+        warnings: warning.into_iter().collect(),
         kind: kind(&fields, &mut wrong),
         ..Kustomization::default()
     };
-    read.set = node.entries().iter().map(|e| (e.key.clone(), fields.origin_at(e.key_at))).collect();
+    let known = |key: &str| KNOWN.into_iter().find(|k| k.eq_ignore_ascii_case(key)).unwrap_or(key).to_owned();
+    read.set = node.entries().iter().map(|e| (known(&e.key), fields.origin_at(e.key_at))).collect();
     refuse_helm(&fields, &mut wrong);
     paths(&fields, &mut read, &mut wrong);
     metadata_fields(&fields, &mut read, &mut wrong);
     changes(&fields, &mut read, &mut wrong);
     generators(&fields, &mut read, &mut wrong);
-    read.vars = fields.maps("vars", "vars", &mut wrong).into_iter().map(|f| variable(f, &mut wrong)).collect();
+    read.vars =
+        fields.maps("vars", "vars", &mut wrong).into_iter().map(|f| variable(f, &mut wrong)).collect();
     read.order = sort_options(&fields, &mut wrong);
     let says_something = node.entries().iter().any(|e| !matches!(e.key.as_str(), "apiVersion" | "kind"));
     if !says_something {
         wrong.push(Violation::error("the kustomization is empty").at(Origin::file(file.clone())));
     }
     if wrong.is_empty() { Ok(read) } else { Err(wrong) }
+}
+
+/// Reads the documents. A field that stands twice is taken as kustomize takes it, the last
+/// one, and said.
+fn documents(bytes: &[u8], file: &Arc<str>) -> Result<(Vec<Node>, Option<Violation>), Violations> {
+    let limits = Limits::manifests();
+    let strict = match read_yaml(bytes, &limits) {
+        Ok(documents) => return Ok((documents, None)),
+        Err(strict) => strict,
+    };
+    match read_yaml(bytes, &Limits { last_key_wins: true, ..limits }) {
+        Ok(documents) => {
+            let mut warning = strict.in_file(file);
+            warning.severity = crate::error::Severity::Warning;
+            Ok((documents, Some(warning)))
+        }
+        Err(e) => Err(vec![e.in_file(file)]),
+    }
 }
 
 fn kind(fields: &Fields<'_>, wrong: &mut Wrong) -> Kind {
@@ -289,11 +315,6 @@ fn split_indexes(path: &str) -> String {
 
 fn sort_options(fields: &Fields<'_>, wrong: &mut Wrong) -> Option<Order> {
     let options = fields.map("sortOptions", "sortOptions")?;
-    read_order(options, wrong)
-}
-
-/// Reads sort options.
-pub fn read_order(options: Fields<'_>, wrong: &mut Wrong) -> Option<Order> {
     options.only(&["order", "legacySortOptions"], wrong);
     let path = options.path_of("legacySortOptions");
     let legacy = options.map("legacySortOptions", &path);
@@ -317,8 +338,8 @@ pub fn read_order(options: Fields<'_>, wrong: &mut Wrong) -> Option<Order> {
                 Order::Legacy { first: texts("orderFirst", wrong), last: texts("orderLast", wrong) }
             }
         }),
-        _ => {
-            refuse("the order is legacy or fifo", wrong);
+        other => {
+            refuse(&format!("`{other}` is no order; there are legacy and fifo"), wrong);
             None
         }
     }

@@ -187,9 +187,7 @@ fn set_item(list: &mut Vec<Value>, item: Option<Value>, names: &[&str], texts: &
         let matching = !texts.is_empty()
             && names.iter().enumerate().all(|(i, name)| match texts.get(i) {
                 None => true,
-                Some(text) => old
-                    .get(*name)
-                    .is_some_and(|v| text.is_empty() || scalar_text(v) == *text),
+                Some(text) => old.get(*name).is_some_and(|v| text.is_empty() || scalar_text(v) == *text),
             });
         if !matching {
             if !texts.is_empty() {

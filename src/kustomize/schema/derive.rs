@@ -20,7 +20,10 @@ pub fn derive(document: &Value) -> Table {
         kept.iter().enumerate().map(|(i, name)| (*name, TypeRef(i as u32))).collect();
     let types = kept.iter().map(|name| Type {
         name: (*name).to_owned(),
-        fields: shapes[*name].iter().filter_map(|(f, shape)| Some((f.clone(), shape.field(&index)?))).collect(),
+        fields: shapes[*name]
+            .iter()
+            .filter_map(|(f, shape)| Some((f.clone(), shape.field(&index)?)))
+            .collect(),
     });
     let mut table = Table { types: types.collect(), kinds: HashMap::new() };
     for (name, schema) in definitions {
@@ -114,7 +117,8 @@ fn target(of: &str, field: &str, schema: &Value, shapes: &mut Shapes) -> Option<
     if let Some(name) = reference(schema) {
         return Some(name.to_owned());
     }
-    if schema.get("properties").is_none() && !schema.get("additionalProperties").is_some_and(Value::is_object) {
+    if schema.get("properties").is_none() && !schema.get("additionalProperties").is_some_and(Value::is_object)
+    {
         return None;
     }
     let name = format!("{of}/{field}");
@@ -175,7 +179,9 @@ fn scopes(document: &Value, table: &mut Table) {
     }
     for resource in document.get("resources").and_then(Value::as_array).into_iter().flatten() {
         let text = |key: &str| resource.get(key).and_then(Value::as_str);
-        if let (Some(api_version), Some(kind), Some(scope)) = (text("apiVersion"), text("kind"), text("scope")) {
+        if let (Some(api_version), Some(kind), Some(scope)) =
+            (text("apiVersion"), text("kind"), text("scope"))
+        {
             set(api_version, kind, scope == "Namespaced");
         }
     }

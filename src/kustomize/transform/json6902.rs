@@ -79,9 +79,7 @@ fn operation(node: &Node, file: &Arc<str>) -> Result<Operation, Box<Violation>> 
 /// The place of the operation that could not be carried out, its path, and why.
 pub fn apply(operations: &[Operation], object: &mut Value) -> Result<(), (Origin, String, String)> {
     for operation in operations {
-        operation
-            .apply(object)
-            .map_err(|why| (operation.at.clone(), operation.path.clone(), why))?;
+        operation.apply(object).map_err(|why| (operation.at.clone(), operation.path.clone(), why))?;
     }
     as_json(object);
     Ok(())
@@ -92,29 +90,44 @@ impl Operation {
         match self.kind {
             Kind::Add => add(object, &self.path, self.value.clone()),
             Kind::Remove => remove(object, &self.path).map(drop),
-            Kind::Replace => {
-                let field = find_mut(object, &self.path)?;
-                *field = self.value.clone();
-                Ok(())
-            }
+            Kind::Replace => self.replace(object),
             Kind::Move => {
                 let value = remove(object, &self.from)?;
                 add(object, &self.path, value)
             }
             Kind::Copy => {
-                let value = find_mut(object, &self.from)?.clone();
+                let value = find(object, &self.from)?.unwrap_or(Value::Null);
                 add(object, &self.path, value)
             }
             Kind::Test => self.test(object),
         }
     }
 
+    /// Sets a field, or the whole object; a field that is not there is made, against the
+    /// standard but as the library does it.
+    fn replace(&self, object: &mut Value) -> Result<(), String> {
+        if self.path.is_empty() {
+            if !self.value.is_object() {
+                return Err(format!("an object cannot become {}", type_name(&self.value)));
+            }
+            *object = self.value.clone();
+            return Ok(());
+        }
+        let (path, last) = split(&self.path)?;
+        match parent(object, &path)? {
+            Value::Object(map) => {
+                map.insert(last, self.value.clone());
+            }
+            items => *child(items, &last)? = self.value.clone(),
+        }
+        Ok(())
+    }
+
     fn test(&self, object: &mut Value) -> Result<(), String> {
         // A missing field equals null.
-        let found = match find_mut(object, &self.path) {
-            Ok(field) => field.clone(),
-            Err(_) if self.value.is_null() => return Ok(()),
-            Err(why) => return Err(why),
+        let found = match self.path.as_str() {
+            "" => object.clone(),
+            path => find(object, path)?.unwrap_or(Value::Null),
         };
         if equal(&found, &self.value) {
             return Ok(());
@@ -173,9 +186,13 @@ fn index(key: &str, length: usize) -> Result<usize, String> {
     usize::try_from(place).map_err(|_| format!("there is no item {wanted}, the list has {length}"))
 }
 
-fn find_mut<'v>(object: &'v mut Value, pointer: &str) -> Result<&'v mut Value, String> {
+/// Returns what stands at a pointer; none if only the last field is missing.
+fn find(object: &mut Value, pointer: &str) -> Result<Option<Value>, String> {
     let (path, last) = split(pointer)?;
-    child(parent(object, &path)?, &last)
+    match parent(object, &path)? {
+        Value::Object(map) => Ok(map.get(&last).cloned()),
+        items => child(items, &last).map(|v| Some(v.clone())),
+    }
 }
 
 fn add(object: &mut Value, pointer: &str, value: Value) -> Result<(), String> {
@@ -205,7 +222,9 @@ fn add(object: &mut Value, pointer: &str, value: Value) -> Result<(), String> {
 fn remove(object: &mut Value, pointer: &str) -> Result<Value, String> {
     let (path, last) = split(pointer)?;
     match parent(object, &path)? {
-        Value::Object(map) => map.remove(&last).ok_or_else(|| format!("there is no field `{last}` to remove")),
+        Value::Object(map) => {
+            map.remove(&last).ok_or_else(|| format!("there is no field `{last}` to remove"))
+        }
         Value::Array(items) => {
             let place = index(&last, items.len())?;
             if place >= items.len() {

@@ -2,8 +2,9 @@
 
 use crate::kustomize::fieldspec::{FieldSpec, Make};
 use crate::kustomize::gvk::{Gvk, Identified as _};
-use crate::kustomize::resource::Resource;
+use crate::kustomize::resource::{Resource, Step};
 use crate::kustomize::resources::Resources;
+use crate::kustomize::shared::Shared;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -19,20 +20,53 @@ pub fn set_texts(
         return Ok(());
     }
     for resource in resources.keep_ids_mut() {
-        for spec in specs {
-            let mut set = |field: &mut Value| set_pairs(field, pairs);
-            spec.change(&mut resource.value, Make::Map, &mut set).map_err(|why| Failure::at(resource, why))?;
-        }
+        set_in(resource, pairs, specs).map_err(|why| Failure::at(resource, why))?;
     }
     Ok(())
 }
 
-fn set_pairs(field: &mut Value, pairs: &BTreeMap<String, String>) -> Result<(), String> {
-    match field {
-        Value::Null => Ok(()),
-        Value::Object(map) => {
-            map.extend(pairs.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))));
+fn set_in(
+    resource: &mut Resource,
+    pairs: &BTreeMap<String, String>,
+    specs: &[FieldSpec],
+) -> Result<(), String> {
+    // For each key, the places where it was new: kustomize puts one node into all of them.
+    let mut added: BTreeMap<&str, Vec<Vec<Step>>> = BTreeMap::new();
+    for spec in specs {
+        let mut new_keys: Vec<Vec<&str>> = Vec::new();
+        let mut set = |field: &mut Value| {
+            new_keys.push(set_pairs(field, pairs)?);
             Ok(())
+        };
+        spec.change(&mut resource.value, Make::Map, &mut set)?;
+        if new_keys.iter().all(Vec::is_empty) {
+            continue;
+        }
+        for (place, keys) in spec.places(&resource.value).into_iter().zip(new_keys) {
+            for key in keys {
+                let mut place = place.clone();
+                place.push(Step::Key(key.to_owned()));
+                added.entry(key).or_default().push(place);
+            }
+        }
+    }
+    resource.sync_shared();
+    for (key, places) in added.into_iter().filter(|(_, places)| places.len() > 1) {
+        resource.shared.push(Shared { places, value: Value::String(pairs[key].clone()) });
+    }
+    Ok(())
+}
+
+/// Sets the pairs in a map; returns the keys that are new in it.
+fn set_pairs<'p>(field: &mut Value, pairs: &'p BTreeMap<String, String>) -> Result<Vec<&'p str>, String> {
+    match field {
+        Value::Null => Ok(Vec::new()),
+        Value::Object(map) => {
+            let set = |(key, text): (&'p String, &String)| {
+                let old = map.insert(key.clone(), Value::String(text.clone()));
+                old.is_none_or(|v| v.is_null()).then_some(key.as_str())
+            };
+            Ok(pairs.iter().filter_map(set).collect())
         }
         _ => Err("expected a map to set labels or annotations in".to_owned()),
     }
@@ -74,10 +108,9 @@ impl NamespaceChange {
             self.one(resource).map_err(|why| Failure::at(resource, why))?;
         }
         match resources.duplicate() {
-            Some(id) => Err(Failure::plain(format!(
-                "the namespace `{}` makes two objects one: {id}",
-                self.namespace
-            ))),
+            Some(id) => {
+                Err(Failure::plain(format!("the namespace `{}` makes two objects one: {id}", self.namespace)))
+            }
             None => Ok(()),
         }
     }
@@ -185,7 +218,8 @@ pub fn extend_names(
                 });
                 Ok(())
             };
-            spec.change(&mut resource.value, Make::Text, &mut set).map_err(|why| Failure::at(resource, why))?;
+            spec.change(&mut resource.value, Make::Text, &mut set)
+                .map_err(|why| Failure::at(resource, why))?;
         }
     }
     Ok(())

@@ -34,7 +34,14 @@ pub struct Failure {
 impl Failure {
     /// Returns a failure that concerns no object.
     pub fn plain(message: impl Into<String>) -> Self {
-        Self { object: None, field: None, message: message.into(), hint: None, at: None, nothing_found: false }
+        Self {
+            object: None,
+            field: None,
+            message: message.into(),
+            hint: None,
+            at: None,
+            nothing_found: false,
+        }
     }
 
     /// Returns a failure at an object.

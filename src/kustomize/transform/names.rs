@@ -48,9 +48,7 @@ impl Known {
     }
 
     fn original_namespace(&self) -> &str {
-        self.previous
-            .first()
-            .map_or(&self.effective_namespace, |p| effective_namespace(&p.namespace, false))
+        self.previous.first().map_or(&self.effective_namespace, |p| effective_namespace(&p.namespace, false))
     }
 
     /// Returns true if one of its earlier ids is of a type.
@@ -183,12 +181,17 @@ impl Search<'_> {
         if let Some(namespace) = field.get("namespace") {
             let namespace = scalar_text(namespace);
             let all = &self.directory.all;
-            let was_there = |k: &Known| !is_none(k.original_namespace()) && k.original_namespace() == namespace;
+            let was_there =
+                |k: &Known| !is_none(k.original_namespace()) && k.original_namespace() == namespace;
             // Somebody was in that namespace first: then that is the namespace meant.
             let by_first = all.iter().any(|k| was_there(k) && self.may_refer_to(k));
             candidates.retain(|i| {
                 let k = &all[*i];
-                if by_first { was_there(k) } else { k.effective_namespace == namespace && !k.is_cluster_scoped() }
+                if by_first {
+                    was_there(k)
+                } else {
+                    k.effective_namespace == namespace && !k.is_cluster_scoped()
+                }
             });
         }
         let same = |a: &Known, b: &Known| a.name == b.name && a.namespace == b.namespace;

@@ -25,6 +25,8 @@ pub struct Patch {
     pub allow_kind_change: bool,
     /// True for `patches`: a JSON patch then remembers the old name for references.
     pub remembers: bool,
+    /// What it is for, in a few words.
+    pub what: String,
     /// Where the body is written.
     pub at: Origin,
 }
@@ -88,8 +90,7 @@ impl Patch {
     /// Merges the patch over an object; false if it deletes the object.
     fn merge(&self, resource: &mut Resource, patch: &Resource) -> Result<bool, Failure> {
         let table = resource.table.clone().unwrap_or_else(builtin);
-        let (name, namespace) =
-            (resource.value.name().into_owned(), resource.value.namespace().into_owned());
+        let (name, namespace) = (resource.value.name().into_owned(), resource.value.namespace().into_owned());
         let kind = resource.value.get("kind").cloned();
         if self.allow_name_change || self.allow_kind_change {
             resource.remember_id();
@@ -124,6 +125,7 @@ impl Patch {
         if metadata_mut(&mut resource.value).is_some() {
             resource.set_namespace(&namespace);
         }
+        resource.sync_shared();
         Ok(true)
     }
 
@@ -143,7 +145,9 @@ impl Patch {
             failure.at = Some(at);
             failure
         })?;
+        // The object went through JSON: nothing of how it was written or made is left.
         resource.blanks.clear();
+        resource.shared.clear();
         Ok(())
     }
 }

@@ -129,6 +129,7 @@ impl Replacement {
             for resource in resources.list_mut() {
                 if target.chooses(resource) {
                     target.write(resource, &value)?;
+                    resource.sync_shared();
                     changed += 1;
                 }
             }
@@ -148,9 +149,8 @@ impl Replacement {
             ))
             .hint("name its kind, name and namespace"));
         }
-        let found = self.field.get(&source.value).map_err(|why| {
-            Failure::at(source, why).field(self.field.text())
-        })?;
+        let found =
+            self.field.get(&source.value).map_err(|why| Failure::at(source, why).field(self.field.text()))?;
         let value = found.filter(|v| !is_null_or_empty(v)).ok_or_else(|| {
             Failure::at(source, "the source of the replacement has no such field").field(self.field.text())
         })?;
@@ -212,10 +212,11 @@ impl Target {
                     return Ok(());
                 }
                 let or_make = if self.options.create { " or made" } else { "" };
-                Err(format!("the field cannot be found{or_make} in a target of the replacement"))
+                Err(format!("this fieldPath cannot be found{or_make} in a target of the replacement"))
             });
             changed.map_err(|why| {
-                let mut failure = Failure::plain(why).field(field.text());
+                let mut failure =
+                    Failure::plain(format!("the fieldPath does not fit: {why}")).field(field.text());
                 failure.object = Some(id.clone());
                 if self.options.create { failure } else { failure.hint("`options: {create: true}` makes it") }
             })?;

@@ -24,9 +24,10 @@ impl ReplicaChange {
         for spec in &self.specs {
             for place in resources.named(&self.name).to_vec() {
                 let Some(resource) = resources.get_mut(place) else { continue };
-                let selected = resource.previous_ids().chain([resource.id()]).any(|id| {
-                    id.name == self.name && id.gvk.is_selected_by(&spec.gvk)
-                });
+                let selected = resource
+                    .previous_ids()
+                    .chain([resource.id()])
+                    .any(|id| id.name == self.name && id.gvk.is_selected_by(&spec.gvk));
                 if !selected {
                     continue;
                 }

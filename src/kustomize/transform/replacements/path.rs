@@ -20,7 +20,11 @@ enum Part {
     /// `*`: every item, where a value is written.
     Every,
     /// `[key=value]` and `[=value]`: the items that have the key, or are the text.
-    Item { key: String, text: String, pattern: Regex },
+    Item {
+        key: String,
+        text: String,
+        pattern: Regex,
+    },
 }
 
 impl FieldPath {
@@ -94,9 +98,9 @@ fn part(text: &str) -> Result<Part, String> {
     let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) else {
         return Ok(Part::Field(text.to_owned()));
     };
-    let (key, value) = inner.split_once('=').ok_or_else(|| {
-        format!("`{text}` chooses no item of a list: write `[key=value]`")
-    })?;
+    let (key, value) = inner
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` chooses no item of a list: write `[key=value]`"))?;
     let pattern =
         Regex::new(value).map_err(|_| format!("`{value}` in `{text}` is not a regular expression"))?;
     Ok(Part::Item { key: key.to_owned(), text: value.to_owned(), pattern })
@@ -145,12 +149,13 @@ fn walk(
                 made = true;
             }
             let length = items.len();
-            let item = items
-                .get_mut(*i)
-                .ok_or_else(|| format!("there is no item {i}, the list has {length}"))?;
+            let item =
+                items.get_mut(*i).ok_or_else(|| format!("there is no item {i}, the list has {length}"))?;
             walk(rest, item, make, made, set)
         }
-        Part::Every => items(value)?.iter_mut().try_fold(0, |n, item| Ok(n + walk(rest, item, make, false, set)?)),
+        Part::Every => {
+            items(value)?.iter_mut().try_fold(0, |n, item| Ok(n + walk(rest, item, make, false, set)?))
+        }
         Part::Item { key, text, pattern } => {
             let items = items(value)?;
             let found = matching(items, key, pattern, rest, make, set)?;
