@@ -422,3 +422,25 @@ fn the_order_of_files_changes_nothing() {
         two.failed.iter().map(|f| (&f.id, &f.at)).collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn the_tables_in_the_docs_name_every_fixture_and_only_tests_that_exist() {
+    let docs = std::fs::read_to_string(project("docs/tenants.md")).expect("docs/tenants.md");
+    let quoted: Vec<&str> = docs.split('`').skip(1).step_by(2).collect();
+    for file in std::fs::read_dir(project("fixtures/bindings/invalid")).expect("fixtures") {
+        let path = file.expect("file").path();
+        let name = path.file_stem().expect("name").to_string_lossy().into_owned();
+        assert!(quoted.contains(&name.as_str()), "docs/tenants.md does not name the fixture {name}");
+    }
+    let mut code = String::new();
+    for file in ["tenants", "tenants_rendered", "tenants_defects", "tenants_commands", "tenants_types"] {
+        code += &std::fs::read_to_string(project(&format!("tests/integration/{file}.rs"))).expect("tests");
+    }
+    let tests = quoted.iter().filter(|q| q.matches('_').count() >= 3 && !q.contains(['/', '<', '.']));
+    let mut count = 0;
+    for test in tests {
+        assert!(code.contains(&format!("fn {test}()")), "there is no test {test}");
+        count += 1;
+    }
+    assert!(count > 15, "only {count} tests are named");
+}
