@@ -2,10 +2,14 @@
 
 mod clock;
 mod fake;
+mod plan;
 mod play;
 mod property;
 mod scale;
 mod scenario;
+mod settings;
+mod tls;
+mod trail;
 mod world;
 
 use super::common::project;
