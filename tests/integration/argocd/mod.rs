@@ -1,6 +1,8 @@
 //! Argo CD: one scenario a folder, played against a fake server on loopback whose time jumps.
 
+pub mod background;
 mod clock;
+mod command;
 mod fake;
 mod plan;
 mod play;

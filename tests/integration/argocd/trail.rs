@@ -6,7 +6,7 @@ use hydrant::audit::{Audit, AuditFilter, AuditRecord, Rotation, read};
 use hydrant::commands::sync::{SyncReport, SyncSelection, audit_table, pick};
 use hydrant::edge::argocd::alert::{self, Alert, RawAlert};
 use hydrant::edge::argocd::clock::SystemClock;
-use hydrant::model::sync::ServerId;
+use hydrant::model::sync::{ServerId, SyncResult};
 use std::io::{Read as _, Write as _};
 
 fn report(name: &str) -> (SyncReport, Vec<AuditRecord>) {
@@ -85,6 +85,23 @@ fn a_lost_answer_leaves_its_status_in_the_trail() {
     let sync: Vec<(Option<u16>, Option<i64>)> =
         audit.iter().filter(|r| r.action == "sync").map(|r| (r.http, r.code)).collect();
     assert_eq!(sync, [(Some(429), Some(8)), (Some(200), None)]);
+}
+
+#[test]
+fn a_token_that_expires_soon_is_said_and_within_three_days_urgent() {
+    for (days, urgent) in [(2, true), (10, false)] {
+        let mut scenario = load("manual-sync-goes-live");
+        scenario.server.token_days = Some(days);
+        let played = play(&scenario);
+        let notice = &played.result.notices[0];
+        assert!(
+            notice.contains("`good` of account `hydrant`")
+                && notice.contains(&format!("expires in {days} days")),
+            "{notice}"
+        );
+        assert_eq!(played.result.urgent, urgent);
+        assert_eq!(played.result.outcomes[0].result, SyncResult::Live);
+    }
 }
 
 fn line(n: u32, application: &str) -> AuditRecord {
