@@ -52,6 +52,8 @@ pub enum Command {
     /// Show where things come from
     #[command(subcommand)]
     Explain(Explain),
+    /// Show the phase of every organization, tenant and knowledge base
+    Status(StatusArgs),
     /// Print the JSON Schema of a file that Hydrant reads
     Schema {
         /// The file
@@ -112,6 +114,21 @@ pub struct DestinationArgs {
     /// Take a folder that bears no mark of this fleet
     #[arg(long, value_name = "ENV/CLUSTER", value_delimiter = ',', env = "HYDRANT_ADOPT")]
     pub adopt: Vec<String>,
+    /// What becomes of edits that others made under our marks
+    #[arg(long, value_enum, default_value_t, env = "HYDRANT_DRIFT")]
+    pub drift: crate::stage::diff::Drift,
+    /// End a rollback that is honoured: ENV/CLUSTER or ENV/CLUSTER/UNIT-PATH
+    #[arg(long, value_name = "UNIT", value_delimiter = ',', env = "HYDRANT_RELEASE")]
+    pub release: Vec<String>,
+    /// Deliver although the branch has what a newer commit of the fleet gave
+    #[arg(long, env = "HYDRANT_ALLOW_OLDER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_older: bool,
+    /// Go on although the branch was rewritten or deleted since the last run
+    #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
+    pub accept_rewritten: bool,
+    /// A file of certificates (PEM) to trust beside the system's
+    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,
@@ -206,6 +223,58 @@ pub enum Explain {
     Values(ExplainValues),
     /// List the components and where they are enabled
     Components(ExplainComponents),
+    /// Show every object of a binding, and what it may do
+    Binding(ExplainBinding),
+    /// List where each secret is read, by name
+    Secrets(ExplainSecrets),
+}
+
+/// `hydrant explain binding`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainBinding {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// A tenant, organization or knowledge base; `tenant/x` says which is meant
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `hydrant explain secrets`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainSecrets {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// `hydrant status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// What to compare with
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// The forms of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// A table
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
 }
 
 /// `hydrant explain values`.

@@ -4,27 +4,27 @@
 //! load → resolve → ( render → overlay → validate ) per unit → gather → diff → commit → report
 //! ```
 
-use crate::config::{DeliveryRequest, RenderRequest, author};
-use crate::definition::{Definitions, Strictness, define};
+use crate::config::{DeliveryRequest, RenderRequest};
+use crate::definition::tree::Tree;
+use crate::definition::{Definitions, Source, Strictness, define};
+use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
-use crate::edge::git::{
-    GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, Signature, publish,
-};
 use crate::edge::load::load;
-use crate::error::{Error, ErrorKind, Result, Violation, Violations};
-use crate::message::{self, Trailers};
+use crate::error::{Error, Result, Violation, Violations};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::settings::Deliver;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
-use crate::report::{DestinationReport, Report, Said, Status};
+use crate::report::{Report, Said, Status};
+use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::units::{Selection, units};
 use crate::stage::{gather, overlay, render, resolve, validate};
+use crate::stop::Stop;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Told about progress; the line itself prints nothing.
@@ -37,12 +37,26 @@ pub trait Progress: Sync {
     fn done(&self);
 }
 
+/// What a run works with besides its inputs.
+pub struct Tools<'a> {
+    /// Remembers units by their key.
+    pub memo: &'a dyn Memo,
+    /// Told about progress.
+    pub progress: &'a dyn Progress,
+    /// Set when the run is to end.
+    pub stop: &'a Stop,
+}
+
 /// Reads what a fleet's files say.
 ///
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
     let (tree, source) = load(&request.fleet)?;
+    defined(tree, source, request)
+}
+
+fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Definitions> {
     let strictness = Strictness { compat: request.strict_compat };
     let mut definitions = define(tree, builtin(), source, strictness)
         .map_err(|why| Error::input("nothing was rendered: the fleet cannot be read").with(why))?;
@@ -95,14 +109,19 @@ fn unknown_selection(fleet: &Fleet<'_>, pick: &Selection) -> Violations {
 }
 
 /// Renders, overlays and validates every selected unit, and gathers the results.
-pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, memo: &dyn Memo, progress: &dyn Progress) -> TargetState {
+///
+/// # Errors
+/// A run that is told to stop: half a result must not be compared with anything.
+pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result<TargetState> {
     let renderer = renderer();
+    let progress = tools.progress;
     progress.stage("rendering", None);
     let parts = units(fleet, pick, &renderer)
         .par_bridge()
         .map(|prepared| {
             let part = match prepared {
-                Ok(unit) => one_unit(&unit, memo),
+                Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
+                Ok(unit) => one_unit(&unit, tools.memo),
                 Err((domain, why)) => (domain, Err(why)),
             };
             progress.step();
@@ -110,6 +129,9 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, memo: &dyn Memo, progress: &
         })
         .collect();
     progress.done();
+    if tools.stop.is_set() {
+        return Err(Error::external("nothing was delivered: the run was told to stop"));
+    }
     let mut target = gather::gather(fleet, pick, parts);
     let complete = |env: &str| {
         pick.clusters.is_empty()
@@ -122,7 +144,7 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, memo: &dyn Memo, progress: &
             false => target.notices.push(v),
         }
     }
-    target
+    Ok(target)
 }
 
 /// An overlay entry that found nothing holds the clusters of its environment.
@@ -133,8 +155,12 @@ fn hold_env(fleet: &Fleet<'_>, target: &mut TargetState, v: Violation) {
     }
 }
 
+fn domain_of(unit: &RenderUnit<'_>) -> Domain {
+    Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
+}
+
 fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
-    let domain = Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() };
+    let domain = domain_of(unit);
     if let Some(known) = memo.get(&unit.key) {
         return (domain, Ok((unit.id.clone(), known)));
     }
@@ -159,20 +185,29 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 ///
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
-pub fn run(request: &DeliveryRequest, memo: &dyn Memo, progress: &dyn Progress) -> Result<Report> {
-    let definitions = definitions(&request.render)?;
+pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
+    let (tree, source) = load(&request.render.fleet)?;
+    let key = shortcut::key(&tree, request);
+    if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
+        return Ok(report);
+    }
+    let definitions = defined(tree, source, &request.render)?;
     let fleet = fleet(&definitions, &request.render.pick)?;
-    let mut target = hydrate(&fleet, &request.render.pick, memo, progress);
+    let mut target = hydrate(&fleet, &request.render.pick, tools)?;
     hold_undeliverable(&fleet, &mut target);
     let mut report = start_report(&fleet, &target);
-    progress.stage("delivering", None);
+    tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
-        let delivered = deliver(&definitions, &fleet, &target, &to, request);
-        record(&mut report, &target, &to, delivered);
+        let run = delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request };
+        run.deliver(&to, tools.stop, &mut report);
     }
-    progress.done();
+    tools.progress.done();
     add_held_clusters(&mut report, &target);
     report.exit = report.delivery_code();
+    if let Some(key) = key {
+        let trees = std::mem::take(&mut report.trees);
+        shortcut::keep(&key, &report, trees, request);
+    }
     Ok(report)
 }
 
@@ -187,7 +222,8 @@ pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
         report.hold(Some(domain), why);
     }
     let notices = fleet.notices.iter().chain(&target.notices);
-    report.notices = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.lasting = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.notices.clone_from(&report.lasting);
     report
 }
 
@@ -246,41 +282,6 @@ pub fn destinations(
     all.into_iter().collect()
 }
 
-/// One destination after its turn.
-struct Delivered {
-    changes: ChangeSet,
-    revision: Revision,
-    created: bool,
-}
-
-fn deliver(
-    definitions: &Definitions,
-    fleet: &Fleet<'_>,
-    target: &TargetState,
-    to: &Destination,
-    request: &DeliveryRequest,
-) -> Result<Delivered> {
-    let remote = Remote::parse(&to.repo)?;
-    let mut repository = Repository::open(&remote, &GitSettings { create: request.repo.is_some() })?;
-    let created = repository.created();
-    let settings = &definitions.settings;
-    let allow = request.allowed(&settings.allow_delete);
-    let known_ids = known_ids(definitions);
-    let rules = rules(fleet, &request.render.pick, &allow, &known_ids, &request.adopt);
-    let who = signature(definitions, request)?;
-    let mut publication = Publication::new(to.branch.clone(), who);
-    publication.create_branch = request.create_branch;
-    let trailers = Trailers::of(definitions, fleet, builtin());
-    let mut changes = ChangeSet::default();
-    let revision = publish(&mut repository, &publication, |repository, head| {
-        let base = repository.tree(head.map(|c| c.id))?;
-        changes = diff(target, to, &base, &rules)?;
-        Ok((!changes.edits.is_empty())
-            .then(|| Proposal { edits: changes.edits.clone(), message: message::of(&changes, &trailers) }))
-    })?;
-    Ok(Delivered { changes, revision, created })
-}
-
 /// Returns the identities of all cluster files that could be read.
 pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
     definitions.clusters.iter().map(|c| c.file.id()).collect()
@@ -292,7 +293,7 @@ pub fn rules<'a>(
     pick: &'a Selection,
     allow_delete: &'a AllowDelete,
     known_ids: &'a [ClusterId],
-    adopt: &'a [String],
+    request: &'a DeliveryRequest,
 ) -> Rules<'a> {
     Rules {
         fleet: &fleet.name,
@@ -302,7 +303,9 @@ pub fn rules<'a>(
         known_clusters: &fleet.known_clusters,
         known_ids,
         allow_delete,
-        adopt,
+        adopt: &request.adopt,
+        release: &request.release,
+        settlement: None,
     }
 }
 
@@ -320,65 +323,5 @@ pub fn compare(
 ) -> Result<ChangeSet> {
     let allow = request.allowed(&definitions.settings.allow_delete);
     let known_ids = known_ids(definitions);
-    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, &request.adopt))
-}
-
-fn signature(definitions: &Definitions, request: &DeliveryRequest) -> Result<Signature> {
-    let commit = definitions.settings.commit.clone().unwrap_or_default();
-    let (name, email) = match &request.author {
-        Some(text) => author(text)?,
-        None => (
-            commit.name.unwrap_or_else(|| "Hydrant".into()),
-            commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-        ),
-    };
-    Ok(Signature { name, email, seconds: request.seconds, offset: 0 })
-}
-
-fn record(report: &mut Report, target: &TargetState, to: &Destination, delivered: Result<Delivered>) {
-    let homes: BTreeMap<&ClusterId, &Destination> =
-        target.homes.iter().filter(|(_, home)| *home == to).collect();
-    let delivered = match delivered {
-        Ok(delivered) => delivered,
-        Err(error) => {
-            let status = if error.kind == ErrorKind::Guard { Status::Refused } else { Status::Held };
-            for id in homes.keys() {
-                report.cluster(id, status, &Default::default());
-            }
-            report.error(&error);
-            report.hold(None, &as_violations(&error));
-            return;
-        }
-    };
-    let pushed = delivered.revision.landed == Landed::Pushed;
-    for refusal in &delivered.changes.refused {
-        report.hold(Some(&refusal.domain), &refusal.why);
-        let whole = refusal.domain.subject == SubjectId::Cluster;
-        if whole && !delivered.changes.clusters.contains_key(&refusal.domain.cluster) {
-            report.cluster(&refusal.domain.cluster, Status::Refused, &Default::default());
-        }
-    }
-    for (id, change) in &delivered.changes.clusters {
-        let status = if change.is_empty() { Status::Unchanged } else { Status::Delivered };
-        report.cluster(id, status, change);
-    }
-    report.destinations.push(DestinationReport {
-        repo: to.repo.clone(),
-        branch: to.branch.clone(),
-        commit: delivered.revision.commit.map(|c| c.to_string()),
-        pushed,
-        tries: delivered.revision.tries,
-        created: delivered.created,
-    });
-}
-
-/// Returns an error of a destination as something that the report holds.
-fn as_violations(error: &Error) -> Violations {
-    let mut v = Violation::error(error.message.clone());
-    v.guard = error.kind == ErrorKind::Guard;
-    if !error.hints.is_empty() {
-        v.hint = Some(error.hints.join("\n"));
-    }
-    let cause = std::error::Error::source(error).map(|s| Violation::notice(format!("because: {s}")));
-    [v].into_iter().chain(cause).chain(error.violations.iter().cloned()).collect()
+    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, request))
 }

@@ -1,21 +1,30 @@
 //! One file a subcommand: each is a prefix, a part or a repetition of the line.
 
+mod build;
 mod explain;
+pub mod explain_binding;
+pub mod explain_secrets;
 mod render;
 mod run;
 mod schema;
 mod show;
+pub mod status;
 pub mod sync;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
+use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat};
 use crate::config::{DeliveryRequest, RenderRequest};
+use crate::edge::git::{Credentials, GitSettings};
+use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
+use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
+use crate::redact::Secret;
 use crate::report::Report;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Runs a command and returns its exit code.
 pub fn main(cli: Cli) -> u8 {
@@ -24,9 +33,12 @@ pub fn main(cli: Cli) -> u8 {
         Command::Run(args) => run::run(args, cli.quiet),
         Command::Render(args) => render::run(args, cli.quiet),
         Command::Validate(args) => validate::run(args, cli.quiet),
-        Command::Build(args) => build(args),
+        Command::Build(args) => build::run(args, cli.quiet),
         Command::Explain(Explain::Values(args)) => explain::values(args),
         Command::Explain(Explain::Components(args)) => explain::components(args),
+        Command::Explain(Explain::Binding(args)) => explain_binding::run(args),
+        Command::Explain(Explain::Secrets(args)) => explain_secrets::run(args),
+        Command::Status(args) => status::run(args, cli.quiet),
         Command::Schema { of } => schema::run(*of),
         Command::Completions { shell } => schema::completions(*shell),
         Command::Man => schema::man(),
@@ -42,17 +54,26 @@ pub fn main(cli: Cli) -> u8 {
     }
 }
 
-fn build(args: &crate::cli::BuildArgs) -> Result<u8> {
-    let _ = args;
-    Err(Error::internal("the overlay engine lands with its own step"))
-}
-
 fn is_broken_pipe(error: &Error) -> bool {
     error
         .source
         .as_ref()
         .and_then(|s| s.downcast_ref::<std::io::Error>())
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Prints a list as JSON or YAML, or the table that was made of it.
+///
+/// # Errors
+/// A stdout that cannot be written.
+fn print_list<T: serde::Serialize>(rows: &T, table: &str, format: TableFormat) -> Result<()> {
+    let value =
+        || serde_json::to_value(rows).map_err(|e| Error::internal("a list has no JSON form").because(e));
+    match format {
+        TableFormat::Table => print(table),
+        TableFormat::Json => print(&format!("{:#}\n", value()?)),
+        TableFormat::Yaml => print(&crate::yaml::write(&value()?)),
+    }
 }
 
 /// Writes a result to stdout.
@@ -81,18 +102,87 @@ impl From<&FleetArgs> for RenderRequest {
     }
 }
 
-fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> DeliveryRequest {
-    DeliveryRequest {
+/// Gathers what a delivery is told, from flags and the environment.
+///
+/// # Errors
+/// Credentials that are set in halves, or in a file that cannot be read.
+fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut request = DeliveryRequest {
         render: fleet.into(),
         repo: to.repo.clone(),
         branch: to.branch.clone(),
         create_branch: to.create_branch,
         allow_delete: to.allow_delete.clone(),
         adopt: to.adopt.clone(),
+        drift: to.drift,
+        release: to.release.clone(),
+        allow_older: to.allow_older,
         author: author.cloned(),
         seconds: now(),
+        git: GitSettings {
+            credentials: Credentials::from_environment(variable)?,
+            ca_file: to.ca_file.clone(),
+            proxy: variable("HYDRANT_PROXY").map(Secret::new),
+            accept_rewritten: to.accept_rewritten,
+            ..GitSettings::default()
+        },
         cache: to.cache.clone(),
+    };
+    request.cache = cache_folder(&request);
+    request.git.cache = request.cache.as_ref().map(|c| c.join("git"));
+    Ok(request)
+}
+
+/// The memo of a run: on disk where there is a cache folder.
+pub(crate) enum AnyMemo {
+    Disk(DiskMemo),
+    None(NoMemo),
+}
+
+impl Memo for AnyMemo {
+    fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+        match self {
+            AnyMemo::Disk(memo) => memo.get(key),
+            AnyMemo::None(memo) => memo.get(key),
+        }
     }
+
+    fn put(&self, hydrated: &Arc<Hydrated>) {
+        match self {
+            AnyMemo::Disk(memo) => memo.put(hydrated),
+            AnyMemo::None(memo) => memo.put(hydrated),
+        }
+    }
+}
+
+impl AnyMemo {
+    /// Writes it; a cache that cannot be written is a warning.
+    fn save(&self) {
+        if let AnyMemo::Disk(memo) = self
+            && let Err(e) = memo.save()
+        {
+            tracing::warn!("the cache was not written: {e}");
+        }
+    }
+}
+
+/// Opens the memo of a fleet.
+fn memo(request: &DeliveryRequest) -> AnyMemo {
+    let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
+    let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
+    let partial = request.render.pick != Selection::default();
+    AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))
+}
+
+/// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.
+fn cache_folder(request: &DeliveryRequest) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    request
+        .cache
+        .clone()
+        .or_else(|| set("XDG_CACHE_HOME").map(|c| c.join("hydrant")))
+        .or_else(|| set("HOME").map(|home| home.join(".cache/hydrant")))
 }
 
 /// Returns the time of commits: `SOURCE_DATE_EPOCH` as reproducible builds set it, else now.

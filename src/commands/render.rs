@@ -8,11 +8,11 @@ use crate::error::{Result, Violation};
 use crate::model::fleet::Destination;
 use crate::model::id::SubjectId;
 use crate::model::target::{ChangeSet, TargetState};
-use crate::model::tree::{BaseTree, NoTree};
-use crate::model::unit::NoMemo;
+use crate::model::tree::{BaseTree, NoTree, ObjectId};
 use crate::patch;
-use crate::reconcile;
+use crate::reconcile::{self, Tools};
 use crate::report::{Report, Said, Status};
+use crate::stop::Stop;
 use crate::telemetry::{Shown, colours_on_stdout};
 
 /// Renders and shows or writes.
@@ -20,10 +20,16 @@ use crate::telemetry::{Shown, colours_on_stdout};
 /// # Errors
 /// A fleet of which nothing can be said, or a folder that is not ours to write.
 pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
-    let request = delivery(&args.fleet, &args.destination, None);
+    let request = delivery(&args.fleet, &args.destination, None)?;
     let definitions = reconcile::definitions(&request.render)?;
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
-    let mut target = reconcile::hydrate(&fleet, &request.render.pick, &NoMemo, &Shown::new(quiet));
+    let memo = super::memo(&request);
+    let mut target = reconcile::hydrate(
+        &fleet,
+        &request.render.pick,
+        &Tools { memo: &memo, progress: &Shown::new(quiet), stop: &Stop::never() },
+    )?;
+    memo.save();
     let mut report = reconcile::start_report(&fleet, &target);
     let mut differs = false;
     if let Some(dir) = &args.out {
@@ -37,7 +43,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
         for to in reconcile::destinations(&fleet, &mut target, &request) {
-            let repository = open(&to, &mut report);
+            let repository = open(&to, &request.git, &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);
@@ -57,9 +63,13 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
 }
 
 /// Opens what to compare with; a branch that cannot be read is a notice, and all is new.
-fn open(to: &Destination, report: &mut Report) -> Option<(Repository, Option<crate::model::tree::ObjectId>)> {
+fn open(
+    to: &Destination,
+    settings: &GitSettings,
+    report: &mut Report,
+) -> Option<(Repository, Option<ObjectId>)> {
     let opened = Remote::parse(&to.repo).and_then(|remote| {
-        let mut repository = Repository::open(&remote, &GitSettings { create: false })?;
+        let mut repository = Repository::open(&remote, settings)?;
         let tip = repository.fetch(&to.branch)?;
         Ok((repository, tip))
     });

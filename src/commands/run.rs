@@ -3,10 +3,11 @@
 use super::{delivery, show, write_report};
 use crate::agent;
 use crate::cli::RunArgs;
+use crate::edge::git::{Clock as _, SystemClock};
 use crate::error::Result;
-use crate::model::unit::NoMemo;
-use crate::reconcile;
+use crate::reconcile::{self, Tools};
 use crate::report::{Report, Status};
+use crate::stop::Stop;
 use crate::telemetry::Shown;
 
 /// Runs the line.
@@ -14,21 +15,24 @@ use crate::telemetry::Shown;
 /// # Errors
 /// What stops a run as a whole.
 pub fn run(args: &RunArgs, quiet: bool) -> Result<u8> {
+    let stop = Stop::on_signals();
     match args.interval {
-        None => once(args, quiet),
-        Some(interval) => agent::repeat(interval, || match once(args, quiet) {
-            Ok(code) => code,
-            Err(error) => {
+        None => once(args, quiet, &stop),
+        Some(interval) => Ok(agent::repeat(interval, &stop, SystemClock::new().jitter(), || {
+            once(args, quiet, &stop).unwrap_or_else(|error| {
                 show::error(&error);
                 error.kind.exit_code()
-            }
-        }),
+            })
+        })),
     }
 }
 
-fn once(args: &RunArgs, quiet: bool) -> Result<u8> {
-    let request = delivery(&args.fleet, &args.destination, args.author.as_ref());
-    let report = reconcile::run(&request, &NoMemo, &Shown::new(quiet))?;
+fn once(args: &RunArgs, quiet: bool, stop: &Stop) -> Result<u8> {
+    let request = delivery(&args.fleet, &args.destination, args.author.as_ref())?;
+    let memo = super::memo(&request);
+    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop };
+    let report = reconcile::run(&request, &tools)?;
+    memo.save();
     show::report(&report, quiet);
     super::print(&text(&report))?;
     write_report(args.report.as_deref(), &report)?;

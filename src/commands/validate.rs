@@ -5,9 +5,10 @@ use crate::cli::ValidateArgs;
 use crate::config::RenderRequest;
 use crate::error::{Result, Violation};
 use crate::model::unit::NoMemo;
-use crate::reconcile;
+use crate::reconcile::{self, Tools};
 use crate::report::Status;
 use crate::stage::resolve::not_a_branch;
+use crate::stop::Stop;
 use crate::telemetry::Shown;
 
 /// Checks a fleet.
@@ -24,7 +25,11 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
             fleet.notices.push(v.at(cluster.at.clone()).key("gitops.repo_ref"));
         }
     }
-    let target = reconcile::hydrate(&fleet, &request.pick, &NoMemo, &Shown::new(quiet));
+    let target = reconcile::hydrate(
+        &fleet,
+        &request.pick,
+        &Tools { memo: &NoMemo, progress: &Shown::new(quiet), stop: &Stop::never() },
+    )?;
     let mut report = reconcile::start_report(&fleet, &target);
     for id in target.clusters.keys().filter(|id| !target.holds(id, &crate::model::id::SubjectId::Cluster)) {
         report.cluster(id, Status::Unchanged, &Default::default());

@@ -1,8 +1,10 @@
 //! The world: all I/O, one service a file.
 
 pub mod argocd;
+pub mod clean;
 pub mod embedded;
 pub mod folder;
 pub mod git;
 pub mod load;
+pub mod memo;
 pub mod source;

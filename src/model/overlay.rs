@@ -11,17 +11,17 @@ pub struct Step {
     pub shown: Arc<str>,
     /// Whether it is one of ours; those never complain.
     pub builtin: bool,
-    /// Its number in the fleet's list, for [`Matches`].
-    pub number: usize,
+    /// Names it in [`Matches`]: the same for the same folder and content in every run.
+    pub name: u64,
     /// Of every byte that went into it.
     pub digest: blake3::Hash,
     /// The compiled kustomization.
     pub overlay: crate::kustomize::Overlay,
 }
 
-/// Which entries of which steps found something in a unit.
+/// Which entries of which steps (by [`Step::name`]) found something in a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Matches(pub BTreeSet<(usize, usize)>);
+pub struct Matches(pub BTreeSet<(u64, usize)>);
 
 impl Matches {
     /// Adds what another unit matched.
@@ -42,7 +42,10 @@ pub struct Unmatched {
 impl Step {
     /// Returns the entries that are not in a set of matches.
     pub fn unmatched(&self, matched: &Matches) -> Vec<Unmatched> {
-        let _ = matched;
-        Vec::new()
+        let entries = self.overlay.entries().iter().enumerate();
+        entries
+            .filter(|(n, _)| !matched.0.contains(&(self.name, *n)))
+            .map(|(_, entry)| Unmatched { at: entry.origin.clone(), what: entry.what.clone() })
+            .collect()
     }
 }

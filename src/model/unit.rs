@@ -1,6 +1,7 @@
 //! The unit: what flows through render, overlay and validate, and what comes out.
 
 use super::id::UnitId;
+use super::tree::ObjectId;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
 use crate::template::Context;
@@ -120,6 +121,15 @@ pub struct File {
     pub path: String,
     /// The bytes.
     pub bytes: Arc<[u8]>,
+    /// Their Git id.
+    pub id: ObjectId,
+}
+
+impl File {
+    /// Returns a file of these bytes.
+    pub fn new(path: String, bytes: Vec<u8>) -> Self {
+        Self { path, id: ObjectId::of_blob(&bytes), bytes: Arc::from(bytes) }
+    }
 }
 
 /// The final bytes of one unit and all that later stages ask about it: what a memo keeps.

@@ -129,8 +129,16 @@ pub fn unmatched(fleet: &Fleet<'_>, target: &TargetState, complete: &dyn Fn(&str
             }
         }
         let held = target.held.keys().any(|d| of_env(&d.cluster));
+        // A unit that failed in a file tells nothing of what that file's entries would find.
+        let broken: BTreeSet<&str> = target
+            .held
+            .iter()
+            .filter(|(d, _)| of_env(&d.cluster))
+            .flat_map(|(_, why)| why.iter().filter_map(|v| v.at.as_ref().map(|at| &*at.file)))
+            .collect();
         for step in cluster.overlays.all().filter(|s| !s.builtin) {
-            found.extend(step.unmatched(&matched).into_iter().map(|u| {
+            let unmatched = step.unmatched(&matched).into_iter().filter(|u| !broken.contains(&*u.at.file));
+            found.extend(unmatched.map(|u| {
                 let message =
                     format!("{} found nothing in any unit of the environment `{}`", u.what, cluster.id.env);
                 let v = if complete(&cluster.id.env) && !held {

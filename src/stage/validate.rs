@@ -7,7 +7,6 @@ use crate::model::unit::{File, Hydrated, ObjectRef, Overlaid, RenderUnit, Work};
 use crate::yaml::write;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Keeps Argo CD from reading a generated kustomization.yaml as a manifest, and from running
 /// kustomize for it (seen on a running server).
@@ -53,7 +52,7 @@ pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, V
 }
 
 fn file(path: String, text: String) -> File {
-    File { path, bytes: Arc::from(text.into_bytes()) }
+    File::new(path, text.into_bytes())
 }
 
 /// Checks what every Kubernetes object has.

@@ -19,8 +19,12 @@ pub struct Limits {
     pub scalar_bytes: usize,
     /// How many documents.
     pub documents: usize,
+    /// How many of the nodes may come from aliases.
+    pub repeated: usize,
     /// Whether a leading byte order mark is an error (true for files people write for us).
     pub refuse_bom: bool,
+    /// Whether a key that stands twice is no error and the last one counts.
+    pub last_key_wins: bool,
 }
 
 impl Limits {
@@ -32,7 +36,9 @@ impl Limits {
             nodes: 200_000,
             scalar_bytes: 8 << 20,
             documents: 10_000,
+            repeated: 200_000,
             refuse_bom: true,
+            last_key_wins: false,
         }
     }
 
@@ -44,7 +50,9 @@ impl Limits {
             nodes: 20_000_000,
             scalar_bytes: 512 << 20,
             documents: 1_000_000,
+            repeated: 1_000_000,
             refuse_bom: false,
+            last_key_wins: false,
         }
     }
 }
@@ -152,6 +160,7 @@ struct Builder<'t> {
     text: &'t str,
     limits: Limits,
     nodes: usize,
+    repeated: usize,
     scalar_bytes: usize,
     anchors: HashMap<usize, Anchored>,
 }
@@ -167,6 +176,7 @@ impl<'t> Builder<'t> {
             text,
             limits: *limits,
             nodes: 0,
+            repeated: 0,
             scalar_bytes: 0,
             anchors: HashMap::new(),
         }
@@ -220,8 +230,10 @@ impl<'t> Builder<'t> {
             Event::Alias(id) => return self.repeat(id, at),
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(at, 0, text.len())?;
+                // The parser writes `~` for a value that is not there.
+                let blank = style == ScalarStyle::Plain && span.start.index() == span.end.index();
                 let scalar = Scalar {
-                    text: text.into_owned(),
+                    text: if blank { String::new() } else { text.into_owned() },
                     plain: style == ScalarStyle::Plain,
                     tag: tag.map(|t| tag_name(&t)),
                 };
@@ -277,13 +289,18 @@ impl<'t> Builder<'t> {
                 continue;
             }
             if let Some(first) = seen.insert(scalar.text.clone(), key.at) {
+                if self.limits.last_key_wins {
+                    entries.retain(|e| e.key != scalar.text);
+                    entries.push(Entry { key: scalar.text, key_at: key.at, key_plain: scalar.plain, value });
+                    continue;
+                }
                 return Err(YamlError::new(
                     key.at,
                     format!("the key `{}` stands twice; the first is on line {}", scalar.text, first.line),
                 )
                 .hint("keep one of the two"));
             }
-            entries.push(Entry { key: scalar.text, key_at: key.at, value });
+            entries.push(Entry { key: scalar.text, key_at: key.at, key_plain: scalar.plain, value });
         }
         for merge in merges {
             merge_into(&mut entries, merge)?;
@@ -297,6 +314,13 @@ impl<'t> Builder<'t> {
         };
         let (nodes, bytes) = (found.nodes, found.bytes);
         self.count(at, nodes, bytes)?;
+        self.repeated += nodes;
+        if self.repeated > self.limits.repeated {
+            let message = format!("aliases repeat more than the {} nodes allowed", self.limits.repeated);
+            return Err(YamlError::new(at, message).hint(
+                "an alias that repeats aliases grows without end; write the values out or split the file",
+            ));
+        }
         let mut node = self.anchors[&id].node.clone();
         node.at = at;
         Ok(node)

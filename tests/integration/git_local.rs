@@ -68,7 +68,7 @@ fn a_missing_or_empty_folder_becomes_a_bare_repository_only_when_asked() {
         let remote = Remote::Local(path.clone());
         let error = Repository::open(&remote, &GitSettings::default()).err().unwrap();
         assert!(error.hints.iter().any(|h| h.contains("git init --bare")), "{error:?}");
-        let settings = GitSettings { create: true };
+        let settings = GitSettings { create: true, ..GitSettings::default() };
         let mut repo = Repository::open(&remote, &settings).unwrap();
         assert!(repo.created());
         assert_eq!(repo.fetch("main").unwrap(), Tip::Empty);
@@ -85,7 +85,7 @@ fn a_missing_or_empty_folder_becomes_a_bare_repository_only_when_asked() {
 fn a_folder_that_holds_something_else_is_not_made_a_repository() {
     let temp = tempfile::tempdir().unwrap();
     std::fs::write(temp.path().join("notes.txt"), "mine").unwrap();
-    let settings = GitSettings { create: true };
+    let settings = GitSettings { create: true, ..GitSettings::default() };
     let error = Repository::open(&Remote::Local(temp.path().into()), &settings).err().unwrap();
     assert!(error.hints.iter().any(|h| h.contains("not empty")), "{error:?}");
     assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
@@ -143,6 +143,21 @@ fn many_files_are_written_as_one_pack_that_git_accepts() {
     deliver(&mut repo, "main", &[put("twin/a", "changed"), delete("large")]);
     assert_eq!(git(&scene.path, &["show", "main:twin/a"]), "changed");
     assert_eq!(git(&scene.path, &["ls-tree", "-r", "--name-only", "main"]).lines().count(), 3003);
+    fsck(&scene.path);
+}
+
+#[test]
+fn many_deliveries_do_not_pile_up_packs_without_end() {
+    let scene = Scene::new();
+    let mut repo = scene.open();
+    for n in 0..60 {
+        let edits: Vec<Edit> =
+            (0..6).map(|f| put(&format!("prod/c{n}/f{f}.yaml"), &format!("{n}"))).collect();
+        deliver(&mut repo, "main", &edits);
+    }
+    let count = git(&scene.path, &["count-objects", "-v"]);
+    assert!(count.contains("packs: 51") && !count.contains("count: 0\n"), "{count}");
+    assert_eq!(git(&scene.path, &["ls-tree", "-r", "--name-only", "main"]).lines().count(), 360);
     fsck(&scene.path);
 }
 

@@ -6,21 +6,33 @@
 //!
 //! * [`Remote`]: where a repository is.
 //! * [`Repository`]: fetch, tree, commit, push.
+//! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
 
+mod ancestry;
 mod clock;
+mod credentials;
+mod export;
+mod history;
 mod local;
 mod loose;
+mod mirror;
 mod pack;
 mod publish;
 mod reference;
 mod remote;
 mod repository;
+mod server;
 mod settings;
+mod smart;
 mod store;
 mod write;
 
+pub use ancestry::{Ancestry, ancestry};
 pub use clock::{Clock, SystemClock};
+pub use credentials::Credentials;
+pub use export::{Exported, export};
+pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};

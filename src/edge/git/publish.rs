@@ -29,14 +29,14 @@ pub struct Publication {
     pub who: Signature,
     /// How long to try, from the first fetch on.
     pub deadline: Duration,
-    /// The longest wait after the first lost race; it doubles up to `longest_wait`.
+    /// The longest wait after the first lost race; it doubles towards `longest_wait`.
     pub first_wait: Duration,
     /// The longest wait between two tries.
     pub longest_wait: Duration,
 }
 
 impl Publication {
-    /// Returns a publication with the usual patience: five minutes, waits of 50 ms to 3 s.
+    /// Returns a publication with the usual patience: five minutes, waits of 50 ms to 1.5 s.
     pub fn new(branch: impl Into<String>, who: Signature) -> Self {
         Self {
             branch: branch.into(),
@@ -44,10 +44,26 @@ impl Publication {
             who,
             deadline: Duration::from_secs(300),
             first_wait: Duration::from_millis(50),
-            longest_wait: Duration::from_secs(3),
+            longest_wait: Duration::from_millis(1500),
         }
     }
 }
+
+impl Publication {
+    /// Returns the longest wait after so many tries.
+    ///
+    /// It doubles at first, so that a crowd spreads out, and then shrinks again: who has lost
+    /// often goes before those who just came, and nobody starves.
+    fn wait_after(&self, tries: u32) -> Duration {
+        let rising = self.first_wait.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1)));
+        let falling =
+            self.longest_wait.mul_f64(f64::from(PATIENT_TRIES) / f64::from(tries.max(PATIENT_TRIES)));
+        rising.min(falling).max(self.first_wait.min(self.longest_wait))
+    }
+}
+
+/// After this many tries the waits become shorter again.
+const PATIENT_TRIES: u32 = 5;
 
 /// Whether something was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,51 +98,98 @@ where
 {
     let clock = std::sync::Arc::clone(&repo.clock);
     let deadline = clock.now() + to.deadline;
-    let mut seen: Option<ObjectId> = None;
-    let mut wait = to.first_wait;
-    for tries in 1.. {
+    let mut so_far = SoFar::default();
+    let mut renewed = false;
+    loop {
         if clock.stopping() {
             return Err(Error::external("nothing was delivered: the run was told to stop"));
         }
-        let tip = repo.fetch(&to.branch)?;
-        check_branch(repo, to, &tip)?;
-        let head = tip.head();
-        check_history(repo, to, seen, head)?;
-        let on = head.map(|c| c.id);
-        let unchanged = Revision { commit: on, base: on, landed: Landed::Unchanged, tries };
-        let Some(proposal) = make(repo, head)? else { return Ok(unchanged) };
-        let commit = repo.commit(on, &proposal.edits, &proposal.message, &to.who)?;
-        if Some(commit) == on {
-            return Ok(unchanged);
-        }
-        match repo.push(commit, &to.branch, on)? {
-            Pushed::Landed => {
-                return Ok(Revision { commit: Some(commit), base: on, landed: Landed::Pushed, tries });
+        let failed = match one_try(repo, to, &mut so_far, &mut make) {
+            Ok(Step::Done(revision)) => return Ok(revision),
+            Ok(Step::Again(why)) => why,
+            // Once: a mirror that is damaged again at once has another fault.
+            Err(error) if !renewed => {
+                if !repo.renew_if_damaged()? {
+                    return Err(error);
+                }
+                renewed = true;
+                continue;
             }
-            Pushed::Refused(text) => return Err(refused(repo, to, &text)),
-            Pushed::Unknown(text) if clock.now() >= deadline => {
-                return Err(Error::external(format!(
-                    "it is not known whether the change reached branch `{}` of {}: {text}",
-                    to.branch, repo.remote
-                ))
-                .hint("run again: a change that landed is recognised and not made twice"));
-            }
-            Pushed::Raced | Pushed::Unknown(_) => {}
-        }
+            Err(error) => return Err(error),
+        };
         if clock.now() >= deadline {
-            return Err(Error::external(format!(
-                "branch `{}` of {} moved each time before our change arrived ({tries} tries in {} s)",
-                to.branch,
-                repo.remote,
-                to.deadline.as_secs()
-            ))
-            .hint("other writers keep it busy; the next run tries again"));
+            return Err(out_of_time(repo, to, &so_far, &failed));
         }
-        seen = on;
-        clock.sleep(wait.mul_f64(clock.jitter().clamp(0.0, 1.0)));
-        wait = (wait * 2).min(to.longest_wait);
+        clock.sleep(to.wait_after(so_far.tries).mul_f64(clock.jitter().clamp(0.0, 1.0)));
     }
-    Err(Error::internal("publishing ended without a result"))
+}
+
+/// What earlier tries of this publication found.
+#[derive(Default)]
+struct SoFar {
+    tries: u32,
+    /// The head of the last try.
+    seen: Option<ObjectId>,
+    /// Commits of ours of which it is not known whether they landed, each with its base.
+    in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
+}
+
+enum Step {
+    Done(Revision),
+    /// Why it has to be tried again.
+    Again(String),
+}
+
+fn one_try<F>(repo: &mut Repository, to: &Publication, so_far: &mut SoFar, make: &mut F) -> Result<Step>
+where
+    F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
+{
+    so_far.tries += 1;
+    let tries = so_far.tries;
+    let tip = repo.fetch(&to.branch)?;
+    check_branch(repo, to, &tip)?;
+    let head = tip.head();
+    check_history(repo, to, so_far.seen, head)?;
+    let on = head.map(|c| c.id);
+    so_far.seen = on.or(so_far.seen);
+    let done = |commit, base, landed| Ok(Step::Done(Revision { commit, base, landed, tries }));
+    if let Some(head) = on {
+        // A change that arrived although we were not told is not made twice.
+        for (commit, base) in &so_far.in_doubt {
+            if repo.descends(&head, commit)? {
+                return done(Some(*commit), *base, Landed::Pushed);
+            }
+        }
+    }
+    let Some(proposal) = make(repo, head)? else { return done(on, on, Landed::Unchanged) };
+    let commit = repo.commit(on, &proposal.edits, &proposal.message, &to.who)?;
+    if Some(commit) == on {
+        return done(on, on, Landed::Unchanged);
+    }
+    match repo.push(commit, &to.branch, on)? {
+        Pushed::Landed => done(Some(commit), on, Landed::Pushed),
+        Pushed::Refused(text) => Err(refused(repo, to, &text)),
+        Pushed::Raced => Ok(Step::Again("somebody else was faster each time".into())),
+        Pushed::Unknown(text) => {
+            so_far.in_doubt.push((commit, on));
+            Ok(Step::Again(text))
+        }
+    }
+}
+
+fn out_of_time(repo: &Repository, to: &Publication, so_far: &SoFar, why: &str) -> Error {
+    let error = Error::external(format!(
+        "branch `{}` of {} did not take the change in {} tries and {} s: {why}",
+        to.branch,
+        repo.remote,
+        so_far.tries,
+        to.deadline.as_secs()
+    ));
+    if so_far.in_doubt.is_empty() {
+        error.hint("the next run tries again")
+    } else {
+        error.hint("it may have arrived all the same; the next run looks and makes no change twice")
+    }
 }
 
 fn check_branch(repo: &Repository, to: &Publication, tip: &Tip) -> Result<()> {

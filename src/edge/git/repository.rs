@@ -5,6 +5,7 @@ use super::local;
 use super::loose::LooseWriter;
 use super::pack::PackWriter;
 use super::remote::Remote;
+use super::server::Server;
 use super::settings::GitSettings;
 use super::store::{Commit, Store};
 use super::write::{Signature, Sink, write_commit, write_tree};
@@ -49,14 +50,18 @@ pub enum Pushed {
     Unknown(String),
 }
 
-/// Above this many edits a pack is written instead of single files.
-const LOOSE_EDITS: usize = 64;
+/// Up to this many edits each object is written to a file of its own.
+const FEW_EDITS: usize = 4;
+/// The same where many packs lie around: every look-up asks each of them.
+const FEW_EDITS_AMONG_PACKS: usize = 64;
+const MANY_PACKS: usize = 50;
 
 /// An open repository.
 pub struct Repository {
     pub(super) store: Store,
     pub(super) remote: Remote,
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
+    server: Option<Server>,
     created: bool,
 }
 
@@ -75,11 +80,27 @@ impl Repository {
         settings: &GitSettings,
         clock: Arc<dyn Clock + Send + Sync>,
     ) -> Result<Self> {
-        let Remote::Local(path) = remote else {
-            return Err(Error::input(format!("cannot open {remote}: only local repositories are known")));
+        let (store, server, created) = match remote {
+            Remote::Local(path) => {
+                let (repo, created) = local::open_or_create(path, settings.create)?;
+                (Store::new(repo), None, created)
+            }
+            Remote::Http(url) => {
+                let (server, store) = Server::open(url, settings)?;
+                (store, Some(server), false)
+            }
         };
-        let (repo, created) = local::open_or_create(path, settings.create)?;
-        Ok(Self { store: Store::new(repo), remote: remote.clone(), clock, created })
+        Ok(Self { store, remote: remote.clone(), clock, server, created })
+    }
+
+    /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
+    /// repository is no mirror.
+    pub(super) fn renew_if_damaged(&mut self) -> Result<bool> {
+        let Some(server) = self.server.as_ref().filter(|_| self.store.damaged()) else { return Ok(false) };
+        let (server, store) = server.renewed()?;
+        self.server = Some(server);
+        self.store = store;
+        Ok(true)
     }
 
     /// Returns true if opening it created it.
@@ -96,11 +117,37 @@ impl Repository {
     pub fn fetch(&mut self, branch: &str) -> Result<Tip> {
         let name = full_name(branch)?;
         self.store.refresh()?;
-        local::tip(&self.store, &name)
+        match &self.server {
+            Some(server) => server.tip(&self.store, branch, &name, self.clock.as_ref()),
+            None => local::tip(&self.store, &name),
+        }
+    }
+
+    /// Reads the commit that a branch, a tag or a full commit id names now.
+    ///
+    /// For a fleet that lies in a repository: nothing is remembered, and a branch that was
+    /// rewritten is no error.
+    pub fn fetch_revision(&mut self, revision: &str) -> Result<Commit> {
+        self.store.refresh()?;
+        let found = match &self.server {
+            Some(server) => server.revision(&self.store, revision, self.clock.as_ref())?,
+            None => local::revision(&self.store, revision)?,
+        };
+        match found {
+            Some(id) => self.store.commit(&id),
+            None => Err(Error::input(format!(
+                "{} has no branch, tag or commit `{}`",
+                self.remote,
+                revision.escape_debug()
+            ))),
+        }
     }
 
     /// Returns a commit that is at hand.
     pub fn read_commit(&self, id: &ObjectId) -> Result<Commit> {
+        if !self.store.has(id) {
+            return Err(Error::external(format!("commit {id} of {} is not at hand", self.remote)));
+        }
         self.store.commit(id)
     }
 
@@ -115,6 +162,7 @@ impl Repository {
 
     /// Writes a commit on top of another (or a first one); no branch moves.
     ///
+    /// On a server's repository the new commit can be read only once it is pushed.
     /// Edits that change nothing make no commit: then `on` is returned. With no edit at all
     /// and nothing to stand on, the commit holds an empty tree.
     pub fn commit(
@@ -126,10 +174,15 @@ impl Repository {
     ) -> Result<ObjectId> {
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
-        let mut sink = if edits.len() > LOOSE_EDITS {
-            Sink::Pack(Box::new(PackWriter::new(git_dir)?))
-        } else {
-            Sink::Loose(LooseWriter::new(git_dir))
+        let mut sink = match &self.server {
+            // What a push sends; it joins the mirror once the server has it.
+            Some(server) => Sink::Pack(Box::new(PackWriter::new(server.outgoing(), false)?)),
+            None if edits.len() <= FEW_EDITS
+                || edits.len() <= FEW_EDITS_AMONG_PACKS && local::packs(git_dir) > MANY_PACKS =>
+            {
+                Sink::Loose(LooseWriter::new(git_dir))
+            }
+            None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
         };
         let written = write_tree(&self.store, &mut sink, base.as_ref().map(|c| c.tree), edits)?;
         if let (Some(on), false) = (on, written.changed) {
@@ -138,8 +191,11 @@ impl Repository {
         let parents: Vec<ObjectId> = on.into_iter().collect();
         let not_before = base.map_or(i64::MIN, |c| c.seconds);
         let id = write_commit(&mut sink, written.tree, &parents, who, not_before, message)?;
-        sink.finish()?;
-        self.store.refresh()?;
+        let pack = sink.finish()?;
+        match (&self.server, pack) {
+            (Some(server), Some(pack)) => server.remember(id, pack),
+            _ => self.store.refresh()?,
+        }
         Ok(id)
     }
 
@@ -148,6 +204,9 @@ impl Repository {
     /// Never by force: if the branch is elsewhere by now, nothing happens.
     pub fn push(&mut self, commit: ObjectId, branch: &str, expected: Option<ObjectId>) -> Result<Pushed> {
         let name = full_name(branch)?;
+        if let Some(server) = &self.server {
+            return server.push(&self.store, branch, &name, commit, expected, self.clock.as_ref());
+        }
         let made = self.store.commit(&commit)?;
         if let Some(expected) = expected
             && commit != expected
@@ -156,6 +215,19 @@ impl Repository {
             return Err(Error::internal(format!("commit {commit} was not made on {expected}")));
         }
         local::push(&self.store, &name, &commit, expected, self.clock.as_ref())
+    }
+
+    /// Returns true if `ancestor` can be reached from `id` through the commits at hand.
+    pub fn descends(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
+        Ok(self.store.reachable(id)?.contains(ancestor))
+    }
+
+    /// Gets more history of a commit from the server; false if there is no more.
+    pub fn deepen(&self, commit: ObjectId) -> Result<bool> {
+        match &self.server {
+            Some(server) => server.deepen(&self.store, commit, self.clock.as_ref()),
+            None => Ok(false),
+        }
     }
 }
 
@@ -216,23 +288,5 @@ impl BaseTree for GitTree<'_> {
 
     fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>> {
         self.store.blob(id)
-    }
-}
-
-impl Repository {
-    /// Returns true if `ancestor` can be reached from `id` through the commits at hand.
-    pub fn descends(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
-        let mut seen = std::collections::BTreeSet::new();
-        let mut next = vec![*id];
-        while let Some(id) = next.pop() {
-            if id == *ancestor {
-                return Ok(true);
-            }
-            // A shallow mirror ends where a parent is missing.
-            if seen.insert(id) && self.store.has(&id) {
-                next.extend(self.store.commit(&id)?.parents);
-            }
-        }
-        Ok(false)
     }
 }

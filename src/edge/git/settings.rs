@@ -1,13 +1,59 @@
 //! What the Git side may be told, each with its default.
 
+use super::credentials::Credentials;
+use crate::redact::Secret;
+use std::path::PathBuf;
+use std::time::Duration;
+
 /// The largest file that is read from a repository, in bytes.
 ///
 /// Manifests are far smaller; GitHub itself refuses files above 100 MB.
 pub(super) const MAX_BLOB: usize = 32 << 20;
 
 /// How a repository is opened and spoken to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GitSettings {
     /// Create a local repository (bare) where the folder is missing or empty.
     pub create: bool,
+    /// The folder for mirrors of repositories behind a URL; `None`: a temporary one.
+    pub cache: Option<PathBuf>,
+    /// Who we are to the server.
+    pub credentials: Option<Credentials>,
+    /// Send credentials over plain HTTP to other machines too.
+    pub plain_http_credentials: bool,
+    /// A file of PEM certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy's URL. That of the environment is never used.
+    pub proxy: Option<Secret>,
+    /// How long a connection may take to be made.
+    pub connect_deadline: Duration,
+    /// How long a server may send nothing in the middle of an answer.
+    pub silence: Duration,
+    /// How long one request may take in all.
+    pub call_deadline: Duration,
+    /// The largest pack that is taken from a server, in bytes.
+    pub max_pack: u64,
+    /// The size on disk above which an unused mirror is made anew, in bytes.
+    pub max_mirror: u64,
+    /// Go on although the branch was rewritten or deleted since the last run.
+    pub accept_rewritten: bool,
+}
+
+impl Default for GitSettings {
+    fn default() -> Self {
+        Self {
+            create: false,
+            cache: None,
+            credentials: None,
+            plain_http_credentials: false,
+            ca_file: None,
+            proxy: None,
+            connect_deadline: Duration::from_secs(10),
+            silence: Duration::from_secs(60),
+            call_deadline: Duration::from_secs(300),
+            max_pack: 2 << 30,
+            max_mirror: 1 << 30,
+            accept_rewritten: false,
+        }
+    }
 }

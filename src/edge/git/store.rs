@@ -4,8 +4,8 @@ use super::settings::MAX_BLOB;
 use crate::error::{Error, Result};
 use crate::model::tree::{Entry, EntryKind, ObjectId};
 use git2::ObjectType;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,11 +92,12 @@ const MAX_CACHED_ROWS: usize = 400_000;
 pub(super) struct Store {
     pub(super) repo: git2::Repository,
     cache: RefCell<TreeCache>,
+    damaged: Cell<bool>,
 }
 
 impl Store {
     pub(super) fn new(repo: git2::Repository) -> Self {
-        Self { repo, cache: RefCell::default() }
+        Self { repo, cache: RefCell::default(), damaged: Cell::new(false) }
     }
 
     pub(super) fn git_dir(&self) -> &Path {
@@ -115,6 +116,30 @@ impl Store {
 
     pub(super) fn has(&self, id: &ObjectId) -> bool {
         self.repo.odb().is_ok_and(|odb| odb.exists(oid(id)))
+    }
+
+    /// Returns true if something that had to be there could not be read.
+    pub(super) fn damaged(&self) -> bool {
+        self.damaged.get()
+    }
+
+    /// Notes that the repository cannot be trusted any more.
+    pub(super) fn mark_damaged(&self) {
+        self.damaged.set(true);
+    }
+
+    /// Returns a commit and all that it contains, as far as they are here.
+    pub(super) fn reachable(&self, id: &ObjectId) -> Result<BTreeSet<ObjectId>> {
+        let mut found = BTreeSet::new();
+        let mut next = vec![*id];
+        while let Some(id) = next.pop() {
+            // A shallow history ends where a parent is missing.
+            if !found.contains(&id) && self.has(&id) {
+                found.insert(id);
+                next.extend(self.commit(&id)?.parents);
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn commit(&self, id: &ObjectId) -> Result<Commit> {
@@ -190,6 +215,7 @@ impl Store {
     }
 
     pub(super) fn unreadable(&self, what: &str, cause: git2::Error) -> Error {
+        self.damaged.set(true);
         Error::external(format!("cannot read {what} in {}", self.shown().display())).because(cause)
     }
 }

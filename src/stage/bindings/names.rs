@@ -116,14 +116,21 @@ pub fn object_name_of(email: &str) -> String {
 /// `a-b` + `c` and `a` + `b-c` gave one label. What is too long or ends badly is cut and gets
 /// a digest.
 pub fn repository_label(organization: &str, name: &str) -> String {
-    let label = format!("{organization}.{name}");
-    let good_end = label.ends_with(|c: char| c.is_ascii_alphanumeric());
-    if label.len() <= LABEL && good_end {
-        return label;
+    label_value(&format!("{organization}.{name}"))
+}
+
+/// Returns a text as a label value: itself where it is one, else cut, cleaned and with a digest.
+pub fn label_value(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let ends = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if text.len() <= LABEL && ends && text.chars().all(plain) {
+        return text.to_owned();
     }
-    let kept: String = label.chars().take(LABEL - 9).collect();
-    let kept = kept.trim_end_matches(['.', '-', '_']);
-    format!("{kept}-{}", digest(&label))
+    let kept: String = text.chars().filter(|c| plain(*c)).take(LABEL - 9).collect();
+    let kept = kept.trim_matches(['.', '-', '_']);
+    let digest = digest(text);
+    if kept.is_empty() { digest } else { format!("{kept}-{digest}") }
 }
 
 /// Returns the repository of a URL as `host/organization/name` in lower case, without `.git`

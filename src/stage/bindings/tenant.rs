@@ -288,6 +288,7 @@ impl Tenant {
             "name": name,
             "namespace": name,
             "binding": self.binding,
+            "ownerLabel": names::label_value(&self.binding),
             "repository": {
                 "org": org,
                 "name": repo,

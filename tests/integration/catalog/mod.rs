@@ -6,23 +6,22 @@
 mod crds;
 mod environments;
 mod forms;
-mod produce;
+mod overlays;
 mod seed_004;
 mod side_by_side;
 mod traps;
 
-pub use produce::render_folder;
-
-use crate::common::write_files;
+use crate::common::{hydrant, write_files};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
 use tempfile::TempDir;
 
 /// What a fleet renders: every file below the output folder, by its path.
 pub struct Output {
-    /// Keeps the files for `kubectl`.
-    pub folder: TempDir,
+    /// Holds the files themselves, in `out`, for as long as they are needed.
+    pub folder: Option<TempDir>,
     /// The files' texts.
     pub files: BTreeMap<String, String>,
 }
@@ -67,7 +66,13 @@ pub fn render(clusters: &[ClusterInput]) -> Output {
 
 /// Renders a fleet of these clusters, or says why not.
 pub fn try_render(clusters: &[ClusterInput]) -> Result<Output, String> {
+    render_with(clusters, &[])
+}
+
+/// Renders a fleet of these clusters and more files, or says why not.
+pub fn render_with(clusters: &[ClusterInput], files: &[(&str, &str)]) -> Result<Output, String> {
     let fleet = tempfile::tempdir().expect("folder");
+    write_files(fleet.path(), files);
     for c in clusters {
         let folder = format!("clusters/{}", c.name);
         write_files(fleet.path(), &[(&format!("{folder}/cluster.yaml"), &c.file)]);
@@ -78,10 +83,36 @@ pub fn try_render(clusters: &[ClusterInput]) -> Result<Output, String> {
     render_folder(fleet.path())
 }
 
-/// Returns the only rendered cluster of an environment.
+/// Renders a fleet's folder with the built binary, or gives what it says; a warning counts too.
+pub fn render_folder(fleet: &Path) -> Result<Output, String> {
+    let folder = tempfile::tempdir().expect("folder");
+    let out = folder.path().join("out");
+    let ran = hydrant(&[
+        "render".as_ref(),
+        "--out".as_ref(),
+        out.as_os_str(),
+        "--fleet".as_ref(),
+        fleet.as_os_str(),
+    ])
+    .run();
+    if ran.code != 0 || ran.stderr.contains("warning") {
+        return Err(ran.stderr);
+    }
+    let mut files = BTreeMap::new();
+    read_below(&out, &out, &mut files);
+    Ok(Output { folder: Some(folder), files })
+}
+
+/// Returns what one cluster of an environment renders; it is rendered once for all tests.
 #[track_caller]
-pub fn rendered(env: &str) -> Output {
-    render(&[cluster("c", env)])
+pub fn rendered(env: &str) -> Arc<Output> {
+    static DONE: LazyLock<Mutex<BTreeMap<String, Arc<Output>>>> = LazyLock::new(Mutex::default);
+    let mut done = DONE.lock().expect("no test failed in here");
+    if !done.contains_key(env) {
+        let Output { files, .. } = render(&[cluster("c", env)]);
+        done.insert(env.to_owned(), Arc::new(Output { folder: None, files }));
+    }
+    done[env].clone()
 }
 
 fn read_below(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {

@@ -3,3 +3,5 @@
 
 pub mod crds;
 pub mod git;
+pub mod proxy;
+pub mod server;

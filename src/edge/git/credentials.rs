@@ -1,0 +1,118 @@
+//! Who we are to a Git server, from the environment or from mounted files.
+
+use crate::error::{Error, Result};
+use crate::redact::Secret;
+use std::path::Path;
+use url::{Host, Url};
+
+/// A user and a password (or token), and the host that may see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user; servers that take a token alone ignore it.
+    pub username: String,
+    /// The password or token.
+    pub password: Secret,
+    /// The only host they are for; `None`: the host of the repository they are opened with.
+    pub host: Option<String>,
+}
+
+/// The user that is sent with a token when none is given.
+const TOKEN_USER: &str = "git";
+
+/// The largest credential file that is read, in bytes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// The names of one source of credentials: user, then passwords in order of preference.
+const SOURCES: [(&str, &[&str]); 2] = [
+    ("HYDRANT_GIT_USERNAME", &["HYDRANT_GIT_PASSWORD"]),
+    ("GITOPS_REPO_USERNAME", &["GITOPS_REPO_PAT", "GITOPS_REPO_PASSWORD"]),
+];
+
+impl Credentials {
+    /// Reads `HYDRANT_GIT_USERNAME` and `HYDRANT_GIT_PASSWORD`, or else
+    /// `GITOPS_REPO_USERNAME` and `GITOPS_REPO_PAT` or `GITOPS_REPO_PASSWORD`.
+    ///
+    /// Each name may end in `_FILE` and name a file then; `HYDRANT_GIT_HOST` binds them to a
+    /// host. `None`: nothing is set. `variable` looks a name up.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>> {
+        let host = variable("HYDRANT_GIT_HOST").filter(|host| !host.is_empty());
+        for (user, passwords) in SOURCES {
+            let username = value(&variable, user)?;
+            let mut password = None;
+            for name in passwords {
+                if password.is_none() {
+                    password = value(&variable, name)?;
+                }
+            }
+            match (username, password) {
+                (None, None) => {}
+                (Some(_), None) => {
+                    let names = passwords.join(" or ");
+                    return Err(Error::input(format!("{user} is set, but {names} is not"))
+                        .hint("set it, or name a file that holds it (…_FILE)"));
+                }
+                (username, Some(password)) => {
+                    let username = username.unwrap_or_else(|| TOKEN_USER.to_owned());
+                    return Ok(Some(Self { username, password: Secret::new(password), host }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the credentials if this server may see them.
+    ///
+    /// Over plain HTTP only this machine may, unless `over_plain_http`.
+    pub(super) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
+        if self
+            .host
+            .as_deref()
+            .is_some_and(|host| !url.host_str().is_some_and(|h| h.eq_ignore_ascii_case(host)))
+        {
+            return Ok(None);
+        }
+        let here = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if url.scheme() != "https" && !here && !over_plain_http {
+            return Err(Error::input(format!(
+                "credentials are not sent to {} over plain HTTP, where anybody on the way reads them",
+                url.host_str().unwrap_or_default()
+            ))
+            .hint("use the https:// address"));
+        }
+        Ok(Some(self))
+    }
+}
+
+/// Reads a variable, or the file that its `_FILE` form names.
+fn value(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<String>> {
+    let direct = variable(name).filter(|text| !text.is_empty());
+    let file_name = format!("{name}_FILE");
+    let file = variable(&file_name).filter(|text| !text.is_empty());
+    match (direct, file) {
+        (Some(_), Some(_)) => {
+            Err(Error::input(format!("both {name} and {file_name} are set")).hint("unset one of them"))
+        }
+        (Some(text), None) => Ok(Some(text)),
+        (None, Some(path)) => read(&file_name, Path::new(&path)).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read(name: &str, path: &Path) -> Result<String> {
+    let failed = || format!("cannot read {}, which {name} names", path.display());
+    let length = std::fs::metadata(path).map_err(|e| Error::input(failed()).because(e))?;
+    if !length.is_file() || length.len() > MAX_FILE {
+        return Err(Error::input(format!("{}, which {name} names, is no small file", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::input(failed()).because(e))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        return Err(Error::input(format!("{}, which {name} names, is empty", path.display())));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,415 @@
+//! One HTTP request and its answer: bounded in time and size, with credentials for one
+//! host, and no redirect to another.
+//!
+//! Each request runs on a thread of its own with a small runtime, so that it can be called
+//! from anywhere; its answer comes back through a bounded channel and is read like a file.
+
+use super::super::clock::Clock;
+use super::super::credentials::Credentials;
+use super::super::settings::GitSettings;
+use super::advert::{self, Advert};
+use super::answer::clean;
+use crate::error::{Error, Result};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+use url::Url;
+
+/// How often a request that asks only is made in all.
+const TRIES: u32 = 3;
+/// How many redirects inside one server are followed.
+const HOPS: usize = 3;
+/// The longest error page that is read, in bytes.
+const MAX_ERROR_PAGE: usize = 16 << 10;
+/// The longest list of references that is read, in bytes.
+const MAX_ADVERT: u64 = 64 << 20;
+/// The longest that a server may tell us to wait.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(in super::super) enum Failure {
+    /// Nothing was sent: no address, no connection, no trust.
+    Connect(String),
+    /// The server answered with another status than 200.
+    Status { code: u16, text: String, wait: Option<Duration> },
+    /// It sent us elsewhere.
+    Redirect(String),
+    /// The connection ended or nothing came in time.
+    Cut(String),
+    /// The answer is not what the protocol allows.
+    Protocol(String),
+}
+
+impl Failure {
+    /// Returns true if asking again may help.
+    fn may_pass(&self) -> bool {
+        match self {
+            // A certificate does not become right by asking again.
+            Failure::Connect(why) => !why.contains("certificate"),
+            Failure::Cut(_) => true,
+            Failure::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
+            Failure::Redirect(_) | Failure::Protocol(_) => false,
+        }
+    }
+
+    /// Returns what happened, in words.
+    pub(in super::super) fn words(&self) -> String {
+        match self {
+            Failure::Connect(why) | Failure::Cut(why) | Failure::Protocol(why) => why.clone(),
+            Failure::Redirect(to) => format!("it redirects to {to}, and credentials never follow there"),
+            Failure::Status { code, text, .. } => {
+                let meaning = match code {
+                    401 => "the credentials are missing or refused",
+                    403 => "access is forbidden",
+                    404 => "there is no such repository, or the credentials may not see it",
+                    413 => "the request is too large",
+                    429 => "too many requests",
+                    500..=599 => "the server failed",
+                    _ => "the server did not agree",
+                };
+                if text.is_empty() {
+                    format!("{meaning} ({code})")
+                } else {
+                    format!("{meaning} ({code}): {text}")
+                }
+            }
+        }
+    }
+}
+
+/// A smart HTTP server's one repository.
+pub(in super::super) struct Http {
+    client: reqwest::Client,
+    /// Moves when the server redirects inside itself.
+    base: RefCell<Url>,
+    shown: String,
+    credentials: Option<Credentials>,
+    deadline: Duration,
+    max_pack: u64,
+}
+
+/// A request that is about to be sent.
+struct Request {
+    builder: reqwest::RequestBuilder,
+    limit: u64,
+    /// The media type that the answer must have.
+    expect: String,
+}
+
+impl Http {
+    /// Prepares to speak to a repository; nothing is sent yet.
+    pub(in super::super) fn new(url: &Url, settings: &GitSettings) -> Result<Self> {
+        // Fails only if a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            // A proxy of the environment would see every request: only a configured one is used.
+            .no_proxy()
+            .connect_timeout(settings.connect_deadline)
+            .read_timeout(settings.silence)
+            .timeout(settings.call_deadline);
+        if let Some(proxy) = &settings.proxy {
+            builder = builder.proxy(
+                reqwest::Proxy::all(proxy.expose())
+                    .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
+            );
+        }
+        if let Some(path) = &settings.ca_file {
+            let shown = path.display();
+            let pem = std::fs::read(path)
+                .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
+            if certificates.is_empty() {
+                return Err(Error::input(format!("{shown} holds no PEM certificates")));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        } else if url.scheme() == "http" {
+            // No trust store is needed, and a machine without one is no reason to fail.
+            builder = builder.tls_certs_only([]);
+        }
+        let credentials = match &settings.credentials {
+            Some(credentials) => credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
+            None => None,
+        };
+        Ok(Self {
+            client: builder.build().map_err(failed)?,
+            base: RefCell::new(url.clone()),
+            shown: url.to_string(),
+            credentials,
+            deadline: settings.call_deadline,
+            max_pack: settings.max_pack,
+        })
+    }
+
+    /// Asks for the references, again if the server is only unwell.
+    pub(in super::super) fn advert(&self, service: &str, clock: &dyn Clock) -> Result<Advert> {
+        let mut hops = 0;
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            let mut url = self.below("info/refs");
+            url.set_query(Some(&format!("service={service}")));
+            let request = Request {
+                builder: self.authorised(self.client.get(url.clone())),
+                limit: MAX_ADVERT,
+                expect: format!("application/x-{service}-advertisement"),
+            };
+            match self.exchange(request, |reader| advert::read(reader, service)) {
+                Ok(advert) => return Ok(advert),
+                Err(Failure::Redirect(to)) if hops < HOPS => {
+                    hops += 1;
+                    tried -= 1;
+                    let base = self.moved(&url, &to)?;
+                    self.base.replace(base);
+                }
+                Err(failure) if failure.may_pass() && tried < TRIES => pause(&failure, tried, clock),
+                Err(failure) => return Err(self.error("cannot read the branches of", &failure)),
+            }
+        }
+    }
+
+    /// Sends a request of a service and reads its answer while it arrives.
+    pub(in super::super) fn call<T>(
+        &self,
+        service: &str,
+        body: Vec<u8>,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        let builder = self
+            .authorised(self.client.post(self.below(service)))
+            .header(CONTENT_TYPE, format!("application/x-{service}-request"))
+            .body(body);
+        let expect = format!("application/x-{service}-result");
+        self.exchange(Request { builder, limit: self.max_pack, expect }, read)
+    }
+
+    /// As [`Http::call`], but again if the server is only unwell. For requests that change nothing.
+    pub(in super::super) fn ask<T>(
+        &self,
+        service: &str,
+        body: &[u8],
+        clock: &dyn Clock,
+        mut read: impl FnMut(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.call(service, body.to_vec(), &mut read) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if failure.may_pass() && tried < TRIES => pause(&failure, tried, clock),
+                Err(failure) => return Err(self.error("cannot fetch from", &failure)),
+            }
+        }
+    }
+
+    /// Returns the error that says what did not happen and why.
+    pub(in super::super) fn error(&self, what: &str, failure: &Failure) -> Error {
+        let error = Error::external(format!("{what} {}: {}", self.shown, failure.words()));
+        match failure {
+            Failure::Status { code: 401, .. } if self.credentials.is_none() => {
+                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE")
+            }
+            Failure::Status { code: 401 | 403, .. } => {
+                error.hint("look whether the token is still valid and may write to this repository")
+            }
+            Failure::Status { code: 404, .. } => {
+                error.hint("look at the address, and at what the token may see")
+            }
+            Failure::Redirect(to) => error.hint(format!("if {to} is right, set that address")),
+            Failure::Connect(why) if why.contains("certificate") => {
+                error.hint("if the server's certificate is from a CA of your own, name its file (ca_file)")
+            }
+            _ => error,
+        }
+    }
+
+    fn below(&self, name: &str) -> Url {
+        let mut url = self.base.borrow().clone();
+        let path = format!("{}/{name}", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url
+    }
+
+    fn authorised(&self, builder: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        // Some servers look for this beginning before they speak the smart protocol.
+        let agent = concat!("git/2 (hydrant ", env!("CARGO_PKG_VERSION"), ")");
+        let builder = builder.header(USER_AGENT, agent);
+        match &self.credentials {
+            // reqwest marks the header as sensitive.
+            Some(who) => builder.basic_auth(&who.username, Some(who.password.expose())),
+            None => builder,
+        }
+    }
+
+    /// Returns the new base after a redirect, if it stays on this server.
+    fn moved(&self, from: &Url, to: &str) -> Result<Url> {
+        let elsewhere =
+            |to: &str| self.error("cannot read the branches of", &Failure::Redirect(to.to_owned()));
+        let mut to = from.join(to).map_err(|_| elsewhere("an address that is none"))?;
+        if to.origin() != from.origin() || !to.username().is_empty() || to.password().is_some() {
+            let host = to.host_str().unwrap_or("nowhere").to_owned();
+            return Err(elsewhere(&format!("{}://{host}", to.scheme())));
+        }
+        let Some(path) = to.path().strip_suffix("/info/refs").map(str::to_owned) else {
+            return Err(elsewhere(&clean(to.path())));
+        };
+        to.set_path(&path);
+        to.set_query(None);
+        to.set_fragment(None);
+        Ok(to)
+    }
+
+    /// Sends a request on its own thread and lets `read` have the answer's bytes.
+    fn exchange<T>(
+        &self,
+        request: Request,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        let (sender, receiver) = sync_channel(16);
+        let deadline = self.deadline;
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(move || in_runtime(request, sender, deadline));
+            let answer = read(&mut Incoming { receiver, chunk: Vec::new(), at: 0 });
+            let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
+            match (answer, sent) {
+                // All that was asked for arrived; what came after does not matter.
+                (Ok(answer), Ok(()) | Err(Failure::Cut(_))) => Ok(answer),
+                (_, Err(failure)) => Err(failure),
+                (Err(e), Ok(())) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    Err(Failure::Cut("the answer ended too early".into()))
+                }
+                (Err(e), Ok(())) => Err(Failure::Protocol(clean(&e.to_string()))),
+            }
+        })
+    }
+}
+
+fn pause(failure: &Failure, tried: u32, clock: &dyn Clock) {
+    let backoff = Duration::from_millis(200) * 4u32.saturating_pow(tried - 1);
+    let asked = match failure {
+        Failure::Status { wait: Some(wait), .. } => (*wait).min(MAX_RETRY_AFTER),
+        _ => Duration::ZERO,
+    };
+    clock.sleep(asked.max(backoff.mul_f64(0.5 + clock.jitter().clamp(0.0, 1.0) / 2.0)));
+}
+
+type Chunk = Vec<u8>;
+
+fn in_runtime(request: Request, sender: SyncSender<Chunk>, deadline: Duration) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Connect(e.to_string()))?;
+    runtime.block_on(async move {
+        match tokio::time::timeout(deadline, send(request, sender)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
+        }
+    })
+}
+
+async fn send(request: Request, sender: SyncSender<Chunk>) -> Result<(), Failure> {
+    let Request { builder, limit, expect } = request;
+    let mut response = builder.header(ACCEPT, &expect).send().await.map_err(lost)?;
+    let status = response.status();
+    let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if status.is_redirection() {
+        return Err(Failure::Redirect(header(LOCATION).unwrap_or_default().to_owned()));
+    }
+    if status.as_u16() != 200 {
+        let wait = header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        // Web pages are for browsers; plain text is what servers mean for people at a terminal.
+        let plain = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
+        let text = if plain { error_page(&mut response).await } else { String::new() };
+        return Err(Failure::Status { code: status.as_u16(), text, wait });
+    }
+    let kind = header(CONTENT_TYPE).unwrap_or_default();
+    if !kind.starts_with(&expect) {
+        let kind = clean(kind);
+        return Err(Failure::Protocol(format!(
+            "no Git server answers there, but something that sends `{kind}` (a login page, perhaps)"
+        )));
+    }
+    let mut length = 0u64;
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        length += chunk.len() as u64;
+        if length > limit {
+            return Err(Failure::Protocol(format!("the answer is longer than {limit} bytes")));
+        }
+        if sender.send(chunk.to_vec()).is_err() {
+            // The reader has all it wants, or cannot go on; it knows which.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn error_page(response: &mut reqwest::Response) -> String {
+    let mut page = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        page.extend_from_slice(&chunk);
+        if page.len() > MAX_ERROR_PAGE {
+            break;
+        }
+    }
+    clean(&String::from_utf8_lossy(&page))
+}
+
+/// Tells a connection that never was from one that ended.
+fn lost(error: reqwest::Error) -> Failure {
+    let connect = error.is_connect() || error.is_builder();
+    let timeout = error.is_timeout();
+    let error = error.without_url();
+    let mut words = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(one) = cause {
+        let text = one.to_string();
+        if !words.contains(&text) {
+            if !words.is_empty() {
+                words.push_str(": ");
+            }
+            words.push_str(&text);
+        }
+        cause = one.source();
+    }
+    let words = clean(&words);
+    match (connect, timeout) {
+        (true, _) => Failure::Connect(words),
+        (false, true) => Failure::Cut(format!("the server fell silent: {words}")),
+        (false, false) => Failure::Cut(words),
+    }
+}
+
+/// The answer's bytes as they arrive.
+struct Incoming {
+    receiver: Receiver<Chunk>,
+    chunk: Chunk,
+    at: usize,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at >= self.chunk.len() {
+            match self.receiver.recv() {
+                Ok(chunk) => {
+                    self.chunk = chunk;
+                    self.at = 0;
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let ready = self.chunk.get(self.at..).unwrap_or_default();
+        let count = ready.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.at += count;
+        Ok(count)
+    }
+}

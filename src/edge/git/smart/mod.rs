@@ -1,0 +1,20 @@
+//! Git's smart HTTP protocol (version 0), spoken in safe Rust.
+//!
+//! libgit2 could do this too, but only with OpenSSL and libssh2 in the build, without
+//! deadlines in its safe interface, and it says "Ok" to a push that was refused. Here one
+//! HTTP client with one trust store, deadlines, limits and credentials bound to a host does
+//! it all; libgit2 only indexes the packs that arrive.
+//!
+//! * [`http`]: one request and its bounded answer.
+//! * [`pkt`]: the framing inside.
+//! * [`advert`]: which branches there are.
+//! * [`fetch`]: gets a pack.
+//! * [`push`]: sends one and reads the report.
+//! * [`answer`]: what the many servers mean by their refusals.
+
+pub(super) mod advert;
+pub(super) mod answer;
+pub(super) mod fetch;
+pub(super) mod http;
+pub(super) mod pkt;
+pub(super) mod push;

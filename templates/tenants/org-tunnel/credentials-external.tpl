@@ -1,0 +1,1 @@
+{"AccountTag":"TUNNEL_ACCOUNT","TunnelSecret":"{{ .tunnelSecret }}","TunnelID":"TUNNEL_ID"}

@@ -1,0 +1,1 @@
+{{- if not (hasKey .Secrets "tunnelSecret") -}}{{- fail "key tunnelSecret is missing" -}}{{- end -}}{"AccountTag":"TUNNEL_ACCOUNT","TunnelSecret":"{{- get .Secrets "tunnelSecret" -}}","TunnelID":"TUNNEL_ID"}

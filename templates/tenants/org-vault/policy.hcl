@@ -1,0 +1,2 @@
+path "KV_MOUNT/data/organizations/ORGANIZATION/*" { capabilities = ["read"] }
+path "KV_MOUNT/metadata/organizations/ORGANIZATION/*" { capabilities = ["read", "list"] }

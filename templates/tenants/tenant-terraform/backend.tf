@@ -1,0 +1,7 @@
+terraform {
+  backend "kubernetes" {
+    secret_suffix     = "TENANT"
+    namespace         = "TENANT"
+    in_cluster_config = true
+  }
+}
