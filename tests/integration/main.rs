@@ -4,8 +4,8 @@
 mod argocd;
 mod catalog;
 mod common;
-mod git_crash;
 mod deploy;
+mod git_crash;
 mod git_http;
 mod git_local;
 mod git_settle;
