@@ -3,6 +3,7 @@
 
 use crate::config::{DeliveryRequest, author};
 use crate::definition::Definitions;
+use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
     Commit, GitSettings, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision, Settlements,
@@ -43,6 +44,7 @@ struct Delivered {
     notices: Violations,
     revision: Revision,
     created: bool,
+    trees: Vec<CleanCluster>,
 }
 
 impl Run<'_> {
@@ -74,7 +76,33 @@ impl Run<'_> {
                 .then(|| Proposal { edits: last.0.edits.clone(), message: message::of(&last.0, &trailers) }))
         })?;
         let (changes, notices) = last;
-        Ok(Delivered { changes, notices, revision, created })
+        let trees = self.trees(&repository, &revision, &changes, to)?;
+        Ok(Delivered { changes, notices, revision, created, trees })
+    }
+
+    /// Returns the trees that the delivered clusters have now.
+    fn trees(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+        changes: &ChangeSet,
+        to: &Destination,
+    ) -> Result<Vec<CleanCluster>> {
+        let tree = repository.tree(revision.commit)?;
+        let mut trees = Vec::new();
+        for id in changes.clusters.keys() {
+            let folder = folder_of(&self.fleet.path, id);
+            let Some(entry) = tree.entry(&folder)? else { continue };
+            trees.push(CleanCluster {
+                env: id.env.clone(),
+                cluster: id.name.clone(),
+                repo: to.repo.clone(),
+                branch: to.branch.clone(),
+                folder,
+                tree: entry.id.to_string(),
+            });
+        }
+        Ok(trees)
     }
 
     /// Settles and diffs on one head. Called again for each head that a lost race brings.
@@ -237,6 +265,7 @@ impl Run<'_> {
             let status = if change.is_empty() { Status::Unchanged } else { Status::Delivered };
             report.cluster(id, status, change);
         }
+        report.trees.extend(delivered.trees.iter().cloned());
         tell_rolled_back(&delivered.changes.rolled_back, self.request.drift, report);
         report.destinations.push(DestinationReport {
             repo: to.repo.clone(),

@@ -29,6 +29,7 @@ pub mod patch;
 pub mod reconcile;
 pub mod redact;
 pub mod report;
+pub mod shortcut;
 pub mod stage;
 pub mod stop;
 pub mod suggest;

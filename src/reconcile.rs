@@ -5,7 +5,8 @@
 //! ```
 
 use crate::config::{DeliveryRequest, RenderRequest};
-use crate::definition::{Definitions, Strictness, define};
+use crate::definition::tree::Tree;
+use crate::definition::{Definitions, Source, Strictness, define};
 use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
 use crate::edge::load::load;
@@ -17,6 +18,7 @@ use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
 use crate::report::{Report, Said, Status};
+use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::units::{Selection, units};
 use crate::stage::{gather, overlay, render, resolve, validate};
@@ -51,6 +53,10 @@ pub struct Tools<'a> {
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
     let (tree, source) = load(&request.fleet)?;
+    defined(tree, source, request)
+}
+
+fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Definitions> {
     let strictness = Strictness { compat: request.strict_compat };
     let mut definitions = define(tree, builtin(), source, strictness)
         .map_err(|why| Error::input("nothing was rendered: the fleet cannot be read").with(why))?;
@@ -180,7 +186,12 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let definitions = definitions(&request.render)?;
+    let (tree, source) = load(&request.render.fleet)?;
+    let key = shortcut::key(&tree, request);
+    if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
+        return Ok(report);
+    }
+    let definitions = defined(tree, source, &request.render)?;
     let fleet = fleet(&definitions, &request.render.pick)?;
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
     hold_undeliverable(&fleet, &mut target);
@@ -193,6 +204,10 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     tools.progress.done();
     add_held_clusters(&mut report, &target);
     report.exit = report.delivery_code();
+    if let Some(key) = key {
+        let trees = std::mem::take(&mut report.trees);
+        shortcut::keep(&key, &report, trees, request);
+    }
     Ok(report)
 }
 
@@ -207,7 +222,8 @@ pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
         report.hold(Some(domain), why);
     }
     let notices = fleet.notices.iter().chain(&target.notices);
-    report.notices = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.lasting = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.notices.clone_from(&report.lasting);
     report
 }
 

@@ -3,7 +3,8 @@
 use crate::error::{Error, ErrorKind, Severity, Violation};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::target::ClusterChange;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The version of the JSON form.
@@ -71,10 +72,10 @@ pub struct HeldReport {
 }
 
 /// A message in a report.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Said {
     /// `error`, `warning` or `notice`.
-    pub severity: &'static str,
+    pub severity: Cow<'static, str>,
     /// Where, as file:line:column.
     pub at: Option<String>,
     /// The key.
@@ -88,7 +89,7 @@ pub struct Said {
 impl From<&Violation> for Said {
     fn from(v: &Violation) -> Self {
         Self {
-            severity: v.severity.word(),
+            severity: v.severity.word().into(),
             at: v.at.as_ref().map(ToString::to_string),
             key: v.key.clone(),
             message: crate::redact::redact(&v.message).into_owned(),
@@ -118,6 +119,12 @@ pub struct Report {
     pub notices: Vec<Said>,
     /// Errors of destinations.
     pub errors: Vec<String>,
+    /// The notices that follow from the inputs alone, and come again each run.
+    #[serde(skip)]
+    pub lasting: Vec<Said>,
+    /// The trees that delivered clusters have.
+    #[serde(skip)]
+    pub trees: Vec<crate::edge::clean::CleanCluster>,
     /// The kinds of those errors.
     #[serde(skip)]
     pub kinds: Vec<ErrorKind>,
@@ -206,10 +213,10 @@ impl Report {
     }
 
     /// Returns how many violations of each severity it holds.
-    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+    pub fn counts(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
         for said in self.held.iter().flat_map(|h| &h.why).chain(&self.notices) {
-            *counts.entry(said.severity).or_default() += 1;
+            *counts.entry(&*said.severity).or_default() += 1;
         }
         counts
     }

@@ -9,6 +9,7 @@ mod run;
 mod schema;
 mod show;
 pub mod status;
+pub mod sync;
 mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat};
@@ -128,7 +129,8 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         },
         cache: to.cache.clone(),
     };
-    request.git.cache = cache_folder(&request).map(|c| c.join("git"));
+    request.cache = cache_folder(&request);
+    request.git.cache = request.cache.as_ref().map(|c| c.join("git"));
     Ok(request)
 }
 
@@ -167,7 +169,7 @@ impl AnyMemo {
 
 /// Opens the memo of a fleet.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
-    let Some(cache) = cache_folder(request) else { return AnyMemo::None(NoMemo) };
+    let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
     let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
     let partial = request.render.pick != Selection::default();
     AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))

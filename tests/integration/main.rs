@@ -6,6 +6,7 @@ mod catalog;
 mod common;
 mod deploy;
 mod git_crash;
+mod git_fleet;
 mod git_http;
 mod git_local;
 mod git_settle;

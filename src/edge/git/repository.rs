@@ -123,6 +123,26 @@ impl Repository {
         }
     }
 
+    /// Reads the commit that a branch, a tag or a full commit id names now.
+    ///
+    /// For a fleet that lies in a repository: nothing is remembered, and a branch that was
+    /// rewritten is no error.
+    pub fn fetch_revision(&mut self, revision: &str) -> Result<Commit> {
+        self.store.refresh()?;
+        let found = match &self.server {
+            Some(server) => server.revision(&self.store, revision, self.clock.as_ref())?,
+            None => local::revision(&self.store, revision)?,
+        };
+        match found {
+            Some(id) => self.store.commit(&id),
+            None => Err(Error::input(format!(
+                "{} has no branch, tag or commit `{}`",
+                self.remote,
+                revision.escape_debug()
+            ))),
+        }
+    }
+
     /// Returns a commit that is at hand.
     pub fn read_commit(&self, id: &ObjectId) -> Result<Commit> {
         if !self.store.has(id) {

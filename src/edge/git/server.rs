@@ -7,7 +7,7 @@ use super::settings::GitSettings;
 use super::smart::fetch::{Ask, fetch};
 use super::smart::http::Http;
 use super::smart::push::{Command, Outcome, push};
-use super::store::Store;
+use super::store::{Store, from_oid, oid};
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
 use std::cell::RefCell;
@@ -93,6 +93,26 @@ impl Server {
         }
         self.mirror.set_tip(branch, Some(&id))?;
         store.commit(&id).map(Tip::Head)
+    }
+
+    /// Returns the commit that a branch, a tag or an id names, fetched with nothing before it.
+    pub(super) fn revision(
+        &self,
+        store: &Store,
+        revision: &str,
+        clock: &dyn Clock,
+    ) -> Result<Option<ObjectId>> {
+        let advert = self.http.advert("git-upload-pack", clock)?;
+        let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
+            .iter()
+            .find_map(|name| advert.references.get(name).copied());
+        let Some(id) = named.or_else(|| revision.parse().ok()) else { return Ok(None) };
+        if !store.has(&id) {
+            let depth = advert.can("shallow").then_some(1);
+            self.get(store, id, self.haves(store), depth, clock)?;
+        }
+        let commit = store.repo.find_object(oid(&id), None).and_then(|object| object.peel_to_commit());
+        commit.map(|commit| Some(from_oid(commit.id()))).map_err(|e| store.unreadable(revision, e))
     }
 
     fn rewritten(&self, branch: &str, known: &ObjectId, now: Option<&ObjectId>) -> Error {

@@ -3,6 +3,8 @@
 mod clock;
 mod fake;
 mod play;
+mod property;
+mod scale;
 mod scenario;
 mod world;
 

@@ -36,6 +36,10 @@ pub struct AppState {
     tried: BTreeMap<String, String>,
     pub operations: usize,
     pub posts: Vec<Value>,
+    /// When it was asked for, in virtual milliseconds.
+    pub asked_at: Vec<u64>,
+    /// Every state it was ever in, for streams that lag.
+    pub past: Vec<Value>,
     pub terminated: bool,
     terminate: bool,
 }
@@ -146,9 +150,14 @@ impl ArgoCd {
         let mut world = self.lock();
         world.version += 1;
         let version = world.version;
+        let mischief = world.server.stream_mischief > 0;
         if let Some(app) = world.apps.get_mut(name) {
             change(app);
             app.version = version;
+            if mischief {
+                let now = app.object();
+                app.past.push(now);
+            }
         }
         let _ = world.events.send(name.to_owned());
     }
@@ -525,6 +534,28 @@ impl ArgoCd {
         Some(app.object())
     }
 
+    /// Whether an Application truly is where a run says: the commit or a later one, healthy,
+    /// Synced, nothing under way, the last operation not failed.
+    pub fn is_truly_live(&self, name: &str, push: &str) -> bool {
+        let live = self.lock().apps[name].live.clone();
+        let content = self.content(name, &live);
+        let wanted: Vec<String> = {
+            let world = self.lock();
+            let from = world.commits.iter().position(|c| c == push).unwrap();
+            world.commits[from..].to_vec()
+        };
+        let reached = wanted.iter().any(|c| self.content(name, c) == content);
+        let world = self.lock();
+        let app = &world.apps[name];
+        let ended_well = app.state.as_ref().is_none_or(|s| s["phase"] == "Succeeded");
+        reached
+            && app.health == "Healthy"
+            && app.operation.is_none()
+            && ended_well
+            && !app.drift
+            && app.sync.0 == "Synced"
+    }
+
     pub fn terminate(&self, name: &str) -> bool {
         let mut world = self.lock();
         let app = world.apps.get_mut(name).unwrap();
@@ -596,6 +627,8 @@ impl AppState {
             tried,
             operations: 0,
             posts: Vec::new(),
+            asked_at: Vec::new(),
+            past: Vec::new(),
             terminated: false,
             terminate: false,
         }
