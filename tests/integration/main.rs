@@ -16,6 +16,8 @@ mod overlay_objects;
 mod overlay_property;
 mod overlay_scene;
 mod readme;
+mod rollback;
+mod run_sync;
 mod support;
 mod tenants;
 mod tenants_commands;
