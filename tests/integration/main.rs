@@ -7,6 +7,7 @@ mod common;
 mod git_http;
 mod git_local;
 mod git_settle;
+mod kustomize;
 mod overlay_corpus;
 mod overlay_fields;
 mod overlay_objects;
