@@ -284,3 +284,65 @@ fn scopes_of_kinds_are_known_also_where_kustomize_does_not_know_them() {
     assert_eq!(scope("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"), Some(Scope::Cluster));
     assert_eq!(scope("sea.example.com/v1", "Beacon"), None);
 }
+
+/// Reads all files below a folder, by their path in it.
+fn tree(root: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let (mut all, mut queue) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = queue.pop() {
+        for entry in std::fs::read_dir(&folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                queue.push(path);
+            } else if let Ok(bytes) = std::fs::read(&path) {
+                let name = path.strip_prefix(root).expect("below").display().to_string();
+                all.push((name, bytes));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Damages a text in a way that a number chooses.
+fn damaged(bytes: &[u8], how: usize) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines: Vec<&str> = text.lines().collect();
+    let at = how % lines.len().max(1);
+    match how % 5 {
+        0 if !lines.is_empty() => drop(lines.remove(at)),
+        1 => return bytes[..bytes.len() * (how % 97) / 97].to_vec(),
+        2 if !lines.is_empty() => lines[at] = lines[at].split_once(':').map_or("", |(key, _)| key),
+        3 => lines.reverse(),
+        _ => return text.replace(": ", if how.is_multiple_of(2) { ": [" } else { ": null #" }).into_bytes(),
+    }
+    lines.join("\n").into_bytes()
+}
+
+#[test]
+fn damaged_input_is_built_or_refused_and_never_ends_in_a_panic() {
+    let corpus = crate::common::project("fixtures/overlays");
+    let mut built = [0, 0];
+    let mut seed = 7usize;
+    for topic in std::fs::read_dir(corpus).expect("corpus") {
+        for case in std::fs::read_dir(topic.expect("topic").path()).expect("topic") {
+            let case = case.expect("case").path();
+            let root = std::fs::read_to_string(case.join("root")).unwrap_or_default();
+            let files = tree(&case.join("input"));
+            for _ in 0..3 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let which = (seed >> 33) % files.len().max(1);
+                let mut memory = Memory::default();
+                for (i, (name, bytes)) in files.iter().enumerate() {
+                    let bytes = if i == which { damaged(bytes, seed >> 40) } else { bytes.clone() };
+                    memory = memory.with(name, bytes);
+                }
+                let result = build(&memory, root.trim(), &BuildOptions::default());
+                built[usize::from(result.is_ok())] += 1;
+                if let Ok(overlay) = Overlay::compile(&memory, root.trim(), Level::Component) {
+                    let _ = overlay.apply(vec![web(), service()]);
+                }
+            }
+        }
+    }
+    assert!(built[0] > 100 && built[1] > 100, "too one-sided to say much: {built:?}");
+}
