@@ -10,6 +10,7 @@ mod git_fleet;
 mod git_http;
 mod git_local;
 mod git_settle;
+mod kustomize;
 mod overlay_corpus;
 mod overlay_fields;
 mod overlay_objects;
