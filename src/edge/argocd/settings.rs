@@ -279,9 +279,9 @@ fn unused(raw: &RawArgoSettings, servers: &BTreeMap<ServerId, ServerSettings>, f
 
 /// Reads a base URL: `host:port` means https, trailing slashes go, no query, no user.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let url = Url::parse(&full).map_err(|e| format!("is no URL ({e})"))?;
+    let mut url = Url::parse(&full).map_err(|e| format!("is no URL ({e})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has scheme `{}`; only https and http can be", url.scheme()));
     }
@@ -297,6 +297,8 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if url.path().trim_end_matches('/').ends_with("/api/v1") {
         return Err("ends in /api/v1; give the part before it".into());
     }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     Ok(url)
 }
 

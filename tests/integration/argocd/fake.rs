@@ -148,6 +148,7 @@ impl Fake {
     }
 
     async fn answer(&self, request: &Request) -> Answer {
+        self.argocd.look_at_git();
         if request.method != "GET"
             && request.headers.get("content-type").map(|c| c.trim().to_lowercase()).as_deref()
                 != Some("application/json")

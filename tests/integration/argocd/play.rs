@@ -116,7 +116,7 @@ pub fn play(scenario: &Scenario) -> Played {
     })
 }
 
-fn request(scenario: &Scenario, server: &ServerId) -> SyncRequest {
+pub fn request(scenario: &Scenario, server: &ServerId) -> SyncRequest {
     let app = |given: &App| app_ref(given, server);
     let given = &scenario.request;
     let mut request = SyncRequest {

@@ -5,8 +5,11 @@ use super::clock::TestClock;
 use super::scenario::{App as Given, Op, Scenario, Server, sha};
 use hydrant::edge::argocd::clock::Clock as _;
 use hydrant::edge::argocd::verdict::Ancestry;
+use hydrant::yaml::{Limits, Schema, read_one};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -53,7 +56,35 @@ pub struct World {
     version: u64,
     pub seen: BTreeMap<usize, u32>,
     pub webhooks: usize,
+    /// A real repository and branch, in place of the list of commits.
+    git: Option<Repo>,
     events: broadcast::Sender<String>,
+}
+
+/// A bare repository that Argo CD reads.
+#[derive(Clone)]
+struct Repo {
+    dir: PathBuf,
+    branch: String,
+}
+
+impl Repo {
+    fn git(&self, args: &[&str]) -> Option<String> {
+        let out = Command::new("git").arg("-C").arg(&self.dir).args(args).output().unwrap();
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
+    }
+
+    /// Returns the Applications of a commit: every file below `apps/` and the root's.
+    fn applications(&self, commit: &str) -> Vec<Value> {
+        let files = self.git(&["ls-tree", "-r", "--name-only", commit]).unwrap_or_default();
+        let is_app =
+            |f: &&str| f.ends_with(".yaml") && (f.contains("/apps/") || f.ends_with("/root-app.yaml"));
+        let read = |f: &str| {
+            let text = self.git(&["show", &format!("{commit}:{f}")]).unwrap();
+            read_one(text.as_bytes(), &Limits::manifests()).unwrap().to_value(Schema::Kubectl).unwrap()
+        };
+        files.lines().filter(is_app).map(read).filter(|m| m["kind"] == "Application").collect()
+    }
 }
 
 /// A world and its time.
@@ -87,6 +118,7 @@ impl ArgoCd {
             version: 1000,
             seen: BTreeMap::new(),
             webhooks: 0,
+            git: None,
             events: broadcast::channel(1024).0,
         };
         let argocd = Self { world: Arc::new(Mutex::new(world)), clock };
@@ -103,6 +135,31 @@ impl ArgoCd {
             }
         }
         argocd
+    }
+
+    /// Reads a real repository from now on: its Applications are those that exist.
+    pub fn read_from(&self, dir: &Path, branch: &str) {
+        self.lock().git = Some(Repo { dir: dir.to_owned(), branch: branch.to_owned() });
+        self.look_at_git();
+    }
+
+    /// Takes over what a push has brought, if a real repository is read.
+    pub fn look_at_git(&self) {
+        let Some(repo) = self.lock().git.clone() else { return };
+        let Some(head) = repo.git(&["rev-parse", &format!("refs/heads/{}", repo.branch)]) else { return };
+        if self.lock().head == head {
+            return;
+        }
+        let manifests = repo.applications(&head);
+        let mut world = self.lock();
+        world.commits.push(head.clone());
+        world.head = head;
+        for manifest in manifests {
+            let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+            let spec = manifest["spec"].clone();
+            let app = world.apps.entry(name.clone()).or_insert_with(|| AppState::fresh(&name, &spec));
+            app.spec = spec;
+        }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, World> {
@@ -405,6 +462,7 @@ impl ArgoCd {
     }
 
     fn git_head(&self) -> String {
+        self.look_at_git();
         let now = self.now();
         let world = self.lock();
         if now < world.server.stale_git_until { world.start_head.clone() } else { world.head.clone() }
@@ -414,6 +472,13 @@ impl ArgoCd {
     fn content(&self, name: &str, commit: &str) -> String {
         let world = self.lock();
         let app = &world.apps[name];
+        if let Some(repo) = &world.git {
+            let path = app.spec.pointer("/source/path").and_then(Value::as_str).unwrap_or_default();
+            return match commit {
+                "" => "nothing was ever applied".into(),
+                _ => repo.git(&["rev-parse", &format!("{commit}:{path}")]).unwrap_or_default(),
+            };
+        }
         let end = world.commits.iter().position(|c| c == commit).map_or(0, |p| p + 1);
         let touched =
             |c: &&String| app.given.touched.is_empty() || app.given.touched.iter().any(|t| sha(t) == **c);
@@ -587,16 +652,37 @@ fn result_object(name: &str, status: &str) -> Value {
 }
 
 impl AppState {
+    /// An Application that was just created: never compared, nothing applied.
+    fn fresh(name: &str, spec: &Value) -> Self {
+        let given = Given {
+            name: name.to_owned(),
+            policy: if spec.pointer("/syncPolicy/automated").is_some() { "auto" } else { "" }.into(),
+            project: spec["project"].as_str().unwrap_or("default").to_owned(),
+            source: if spec.pointer("/source/chart").is_some() { "chart" } else { "" }.into(),
+            health: "Missing".into(),
+            live: "absent".into(),
+            ..Given::default()
+        };
+        let mut app = Self::with(&given, "absent");
+        app.exists = true;
+        app.live = String::new();
+        app
+    }
+
     fn new(given: &Given, scenario: &Scenario) -> Self {
-        let ours = spec_of(given);
-        let mut spec = ours.clone();
+        let live = if given.live.is_empty() { &scenario.commits[0] } else { &given.live };
+        let mut app = Self::with(given, live);
         if given.stale_spec {
-            spec["source"]["targetRevision"] = json!("0.9.0");
-            spec["source"]["path"] = json!("elsewhere");
+            app.spec["source"]["targetRevision"] = json!("0.9.0");
+            app.spec["source"]["path"] = json!("elsewhere");
         }
-        let live = if given.live.is_empty() { scenario.commits[0].clone() } else { given.live.clone() };
+        app
+    }
+
+    fn with(given: &Given, live: &str) -> Self {
+        let spec = spec_of(given);
         let exists = live != "absent";
-        let live = if exists { sha(&live) } else { live };
+        let live = if exists { sha(live) } else { live.to_owned() };
         let health =
             if given.health.is_empty() { if exists { "Healthy" } else { "Missing" } } else { &given.health };
         let phase = if given.last_phase.is_empty() { "Succeeded" } else { &given.last_phase };
@@ -611,8 +697,8 @@ impl AppState {
         Self {
             given: given.clone(),
             exists,
+            ours: spec.clone(),
             spec,
-            ours,
             version: 1000,
             operation: None,
             state,
