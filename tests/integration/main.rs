@@ -4,9 +4,9 @@
 mod argocd;
 mod catalog;
 mod common;
+mod deploy;
 mod git_crash;
 mod git_fleet;
-mod deploy;
 mod git_http;
 mod git_local;
 mod git_settle;
