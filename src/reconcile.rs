@@ -5,11 +5,13 @@
 //! ```
 
 use crate::config::{DeliveryRequest, RenderRequest};
-use crate::definition::{Definitions, Strictness, define};
+use crate::definition::tree::Tree;
+use crate::definition::{Definitions, Source, Strictness, define};
 use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
 use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
+use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::settings::Deliver;
@@ -17,6 +19,7 @@ use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
 use crate::report::{Report, Said, Status};
+use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::units::{Selection, units};
 use crate::stage::{gather, overlay, render, resolve, validate};
@@ -43,6 +46,10 @@ pub struct Tools<'a> {
     pub progress: &'a dyn Progress,
     /// Set when the run is to end.
     pub stop: &'a Stop,
+    /// How far Argo CD is followed after a delivery; not at all without.
+    pub sync: Option<&'a Wish>,
+    /// Say less.
+    pub quiet: bool,
 }
 
 /// Reads what a fleet's files say.
@@ -51,6 +58,10 @@ pub struct Tools<'a> {
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
     let (tree, source) = load(&request.fleet)?;
+    defined(tree, source, request)
+}
+
+fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Definitions> {
     let strictness = Strictness { compat: request.strict_compat };
     let mut definitions = define(tree, builtin(), source, strictness)
         .map_err(|why| Error::input("nothing was rendered: the fleet cannot be read").with(why))?;
@@ -180,19 +191,39 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let definitions = definitions(&request.render)?;
+    let (tree, source) = load(&request.render.fleet)?;
+    let key = shortcut::key(&tree, request);
+    if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
+        return Ok(report);
+    }
+    let definitions = defined(tree, source, &request.render)?;
     let fleet = fleet(&definitions, &request.render.pick)?;
+    let argocd = match tools.sync {
+        Some(_) => {
+            Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
+        }
+        None => None,
+    };
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
     hold_undeliverable(&fleet, &mut target);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
-        let run = delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request };
+        let follower = argocd.as_ref().filter(|settings| follow::is_configured(settings)).map(|settings| {
+            Follower { fleet: &fleet, target: &target, settings, request, quiet: tools.quiet }
+        });
+        let follower = follower.as_ref().zip(tools.sync);
+        let run =
+            delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request, follower };
         run.deliver(&to, tools.stop, &mut report);
     }
     tools.progress.done();
     add_held_clusters(&mut report, &target);
     report.exit = report.delivery_code();
+    if let Some(key) = key {
+        let trees = std::mem::take(&mut report.trees);
+        shortcut::keep(&key, &report, trees, request);
+    }
     Ok(report)
 }
 
@@ -207,7 +238,8 @@ pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
         report.hold(Some(domain), why);
     }
     let notices = fleet.notices.iter().chain(&target.notices);
-    report.notices = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.lasting = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.notices.clone_from(&report.lasting);
     report
 }
 

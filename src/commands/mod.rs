@@ -9,13 +9,17 @@ mod run;
 mod schema;
 mod show;
 pub mod status;
+pub mod sync;
+mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat};
+use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
+use crate::follow::Wish;
+use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
@@ -31,6 +35,8 @@ pub fn main(cli: Cli) -> u8 {
     let done = match &cli.command {
         Command::Run(args) => run::run(args, cli.quiet),
         Command::Render(args) => render::run(args, cli.quiet),
+        Command::Sync(args) => sync_command::run(args, cli.quiet),
+        Command::Audit(args) => sync_command::audit(args),
         Command::Validate(args) => validate::run(args, cli.quiet),
         Command::Build(args) => build::run(args, cli.quiet),
         Command::Explain(Explain::Values(args)) => explain::values(args),
@@ -126,9 +132,12 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
             accept_rewritten: to.accept_rewritten,
             ..GitSettings::default()
         },
+        argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
+        audit: to.audit.clone(),
         cache: to.cache.clone(),
     };
-    request.git.cache = cache_folder(&request).map(|c| c.join("git"));
+    request.cache = cache_folder(&request);
+    request.git.cache = request.cache.as_ref().map(|c| c.join("git"));
     Ok(request)
 }
 
@@ -165,9 +174,19 @@ impl AnyMemo {
     }
 }
 
+/// Returns how far a sync goes.
+fn wish(args: &WaitArgs) -> Wish {
+    let wait = match args.wait {
+        Wait::Health => WaitFor::Health,
+        Wait::Operation => WaitFor::Operation,
+        Wait::None => WaitFor::None,
+    };
+    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+}
+
 /// Opens the memo of a fleet.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
-    let Some(cache) = cache_folder(request) else { return AnyMemo::None(NoMemo) };
+    let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
     let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
     let partial = request.render.pick != Selection::default();
     AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))

@@ -282,6 +282,25 @@ pub struct SyncRequest {
     pub options: SyncOptions,
 }
 
+impl SyncRequest {
+    /// Returns a request for a commit with every default: follow until healthy, 15 minutes
+    /// for each Application. The Applications are still to be filled in.
+    pub fn new(revision: impl Into<String>, run_id: impl Into<String>) -> Self {
+        Self {
+            apps: Vec::new(),
+            known: Vec::new(),
+            revision: revision.into(),
+            source_commit: None,
+            run_id: run_id.into(),
+            wait: WaitFor::Health,
+            timeout: Duration::from_secs(15 * 60),
+            dry_run: false,
+            explicit: false,
+            options: SyncOptions::default(),
+        }
+    }
+}
+
 /// One object that did not get where it should.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FailingResource {

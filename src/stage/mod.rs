@@ -1,6 +1,7 @@
 //! The pure verbs of the line: no I/O in here.
 
 pub mod applications;
+pub mod apps;
 pub mod bindings;
 pub mod diff;
 pub mod extras;

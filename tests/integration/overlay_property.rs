@@ -82,6 +82,17 @@ fn agree_on_all(scenes: &[(u64, Scene)]) -> bool {
     theirs.is_ok_and(|theirs| ours(dir.path(), "all").is_ok_and(|ours| ours == theirs))
 }
 
+/// The first lines that say something, to see which differences are one.
+fn gist(diff: &str) -> String {
+    let telling = |l: &&str| {
+        !l.starts_with("---") && !l.starts_with("+++") && (l.starts_with('-') || l.starts_with('+'))
+    };
+    let lines: Vec<&str> = diff.lines().filter(telling).take(2).collect();
+    let text =
+        if lines.is_empty() { diff.lines().next().unwrap_or_default().to_owned() } else { lines.join(" | ") };
+    text.chars().take(240).collect()
+}
+
 fn report(seed: u64, scene: Scene) -> String {
     let scene = shrink(scene);
     let diff = difference(&scene).unwrap_or_default();
@@ -139,7 +150,13 @@ fn random_overlays_give_what_kubectl_gives() {
                     for (seed, scene) in single.iter().chain(again) {
                         alone.fetch_add(1, Ordering::Relaxed);
                         match difference(scene) {
-                            Some(_) => differing.lock().expect("no thread died").push((*seed, scene.clone())),
+                            Some(diff) => {
+                                differing.lock().expect("no thread died").push((
+                                    *seed,
+                                    scene.clone(),
+                                    gist(&diff),
+                                ));
+                            }
                             None => {
                                 let dir = tempfile::tempdir().expect("folder");
                                 write(dir.path(), &scene.files());
@@ -160,11 +177,13 @@ fn random_overlays_give_what_kubectl_gives() {
         differing.len()
     );
     let count = differing.len();
+    let gists: Vec<String> = differing.iter().map(|(seed, _, gist)| format!("{seed}: {gist}")).collect();
     let told: Vec<String> =
-        differing.into_iter().take(REPORTED).map(|(seed, scene)| report(seed, scene)).collect();
+        differing.into_iter().take(REPORTED).map(|(seed, scene, _)| report(seed, scene)).collect();
     assert!(
         count == 0,
-        "HYDRANT_PROPERTY_SEED={seed}: {count} of {cases} scenes differ\n{}",
+        "HYDRANT_PROPERTY_SEED={seed}: {count} of {cases} scenes differ\n{}\n{}",
+        gists.join("\n"),
         told.join("\n")
     );
     assert!(

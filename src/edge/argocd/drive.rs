@@ -41,7 +41,8 @@ impl Task {
         {
             self.failing = app.failing();
         }
-        self.say(result.word());
+        self.state = result.word().into();
+        self.show(true);
         self.audit_outcome(&result);
         let revision = self.last.as_ref().map(|a| a.status.sync.revision_of(self.source).to_owned());
         Done {

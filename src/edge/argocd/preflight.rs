@@ -17,33 +17,34 @@ pub struct Preflight {
 
 /// Checks a server's token.
 pub async fn server(session: &Session, run_id: &str) -> Preflight {
-    let mut found = Preflight::default();
+    let mut found = Preflight { refused: token(session, run_id).await, ..Preflight::default() };
+    // Last: the token may have been read anew meanwhile.
     expiry(session, &mut found);
+    found
+}
+
+/// Asks who we are; returns why nothing can be synced, if so.
+async fn token(session: &Session, run_id: &str) -> Option<SyncResult> {
     let mut failures = 0;
     loop {
         match session.client.userinfo().await {
-            Ok(user) if user.logged_in => return found,
+            Ok(user) if user.logged_in => return None,
             // A bad token is no error here, so the rotation has to be looked for on purpose.
             Ok(_) if session.client.read_token_again() => continue,
-            Ok(_) => {
-                found.refused = Some(refused_token(session));
-                return found;
-            }
+            Ok(_) => return Some(refused_token(session)),
             Err(fault) if fault.class == Class::Transient => {
                 failures += 1;
                 match session.backoff.wait(failures, run_id, fault.retry_after) {
                     Some(wait) => session.clock.sleep(wait).await,
                     None => {
                         let reason = format!("Argo CD at {} does not answer: {fault}", session.client.id);
-                        found.refused = Some(fault.failure(false, reason).into());
-                        return found;
+                        return Some(fault.failure(false, reason).into());
                     }
                 }
             }
             Err(fault) => {
                 let reason = format!("Argo CD at {}: {fault}", session.client.id);
-                found.refused = Some(fault.failure(true, reason).into());
-                return found;
+                return Some(fault.failure(true, reason).into());
             }
         }
     }

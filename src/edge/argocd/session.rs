@@ -28,6 +28,9 @@ pub struct Session {
     /// Event streams at a time; who gets none polls.
     pub streams: Arc<Semaphore>,
     rights: Mutex<BTreeMap<(String, String), bool>>,
+    /// Held while a project is asked about: hundreds of Applications start at once, and one
+    /// answer serves them all.
+    asking: tokio::sync::Mutex<()>,
 }
 
 /// What a refused call means for its Application.
@@ -54,6 +57,7 @@ impl Session {
             // Each holds a connection; more than this is for polling.
             streams: Arc::new(Semaphore::new(operations.saturating_mul(2))),
             rights: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -114,8 +118,9 @@ impl Session {
             format!("{}/{}", app.project, app.name),
             format!("{}/{}/{}", app.project, app.namespace, app.name),
         ];
-        for object in objects {
+        for (place, object) in objects.into_iter().enumerate() {
             let key = (action.to_owned(), object);
+            let _alone = if place == 0 { Some(self.asking.lock().await) } else { None };
             let known = self.rights.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
             let allowed = match known {
                 Some(allowed) => allowed,

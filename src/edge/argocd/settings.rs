@@ -5,6 +5,7 @@
 //! families of names are known: `ARGOCD_API_URL` and `ARGOCD_API_TOKEN`, and what the
 //! argocd CLI calls `ARGOCD_SERVER` and `ARGOCD_AUTH_TOKEN`.
 
+use super::alert::{self, AlertHook, RawAlert};
 use super::retry::Backoff;
 use super::token::TokenSource;
 use crate::error::{Violation, Violations};
@@ -66,6 +67,8 @@ pub struct RawArgoSettings {
     pub settle: Option<u64>,
     /// Count Suspended (a paused rollout, a suspended CronJob) as healthy.
     pub accept_suspended: bool,
+    /// Webhooks that are told about failures.
+    pub alerts: Vec<RawAlert>,
 }
 
 /// One server, checked.
@@ -164,6 +167,8 @@ pub struct ArgoSettings {
     pub timeout: Duration,
     /// Suspended counts as healthy.
     pub accept_suspended: bool,
+    /// Webhooks that are told about failures.
+    pub alerts: Vec<AlertHook>,
 }
 
 /// Looks a variable up, as `std::env::var` does.
@@ -194,6 +199,10 @@ impl ArgoSettings {
             servers.entry(server.id.clone()).or_insert_with(|| server.clone());
         }
         unused(raw, &servers, &mut found);
+        let alerts = alert::resolve(&raw.alerts, env).unwrap_or_else(|why| {
+            found.extend(why);
+            Vec::new()
+        });
         if found.iter().any(Violation::is_error) {
             return Err(found);
         }
@@ -208,6 +217,7 @@ impl ArgoSettings {
             backoff: Backoff::default(),
             timeout: seconds(raw.timeout, Duration::from_secs(15 * 60)),
             accept_suspended: raw.accept_suspended,
+            alerts,
         })
     }
 
@@ -269,9 +279,9 @@ fn unused(raw: &RawArgoSettings, servers: &BTreeMap<ServerId, ServerSettings>, f
 
 /// Reads a base URL: `host:port` means https, trailing slashes go, no query, no user.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let url = Url::parse(&full).map_err(|e| format!("is no URL ({e})"))?;
+    let mut url = Url::parse(&full).map_err(|e| format!("is no URL ({e})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has scheme `{}`; only https and http can be", url.scheme()));
     }
@@ -287,11 +297,13 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if url.path().trim_end_matches('/').ends_with("/api/v1") {
         return Err("ends in /api/v1; give the part before it".into());
     }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     Ok(url)
 }
 
 /// Returns true for a host that never leaves the machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

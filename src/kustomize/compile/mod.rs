@@ -106,7 +106,6 @@ impl Compiler {
 
     /// Says what kustomize says of fields that have successors.
     fn deprecations(&mut self, kustomization: &Kustomization) {
-        self.warnings.extend_from_slice(&kustomization.warnings);
         let all = [
             ("bases", "resources"),
             ("commonLabels", "labels"),

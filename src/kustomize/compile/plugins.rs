@@ -6,6 +6,7 @@ use crate::error::{Origin, Violation, Violations};
 use crate::kustomize::config::Config;
 use crate::kustomize::fieldspec::FieldSpec;
 use crate::kustomize::generate::generate;
+use crate::kustomize::gvk::ObjectId;
 use crate::kustomize::kustomization::{
     Fields, GeneratorArgs, GeneratorKind, GeneratorOptions, Placed, Wrong, read_field_specs, read_image,
     read_patch, read_replacement, read_selector,
@@ -59,8 +60,9 @@ impl Compiler {
         config: &mut Arc<Config>,
     ) -> Result<Vec<Op>, Violations> {
         let (mut ops, mut wrong) = (Vec::new(), Violations::new());
+        let mut ids = std::collections::BTreeSet::new();
         for placed in list {
-            let found = self.plugin_objects(placed, place, config);
+            let found = self.plugin_objects(placed, place, config, &mut ids);
             let compiled = found.and_then(|objects| {
                 let mut all = Vec::new();
                 for object in objects {
@@ -81,6 +83,7 @@ impl Compiler {
         placed: &Placed,
         place: &Place<'_>,
         config: &mut Arc<Config>,
+        ids: &mut std::collections::BTreeSet<ObjectId>,
     ) -> Result<Vec<Plugin>, Violations> {
         let (text, at) = placed;
         let inline = text.contains('\n') || text.contains(": ") || text.trim_start().starts_with('{');
@@ -90,6 +93,12 @@ impl Compiler {
             let op = self.resource(placed, place, &mut config.clone())?;
             run_alone(&[op])?
         };
+        if let Some(twice) = resources.iter().find(|r| !ids.insert(r.id())) {
+            let message = format!("{} stands here twice", twice.id());
+            return Err(vec![
+                Violation::error(message).at(at.clone()).hint("give each its own metadata.name"),
+            ]);
+        }
         resources.into_iter().map(|r| plugin_of(r, at, inline)).collect()
     }
 

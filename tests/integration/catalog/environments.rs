@@ -218,3 +218,20 @@ fn every_component_stands_in_the_documents_under_its_layer() {
         assert!(found, "docs/catalog.md has no row for {}", component.key);
     }
 }
+
+#[test]
+fn an_environment_of_the_fleets_own_starts_with_the_platform_alone() {
+    let own = [("overlays/staging/values.yaml", "global: {appNamespace: shop}\n")];
+    let out =
+        super::render_with(&[super::cluster("c", "staging")], &own).unwrap_or_else(|why| panic!("{why}"));
+    let folders: Vec<&str> = out.paths().into_iter().filter(|p| p.ends_with("/kustomization.yaml")).collect();
+    assert_eq!(
+        folders,
+        [
+            "staging/c/bootstrap/argocd-project/kustomization.yaml",
+            "staging/c/bootstrap/namespaces/kustomization.yaml",
+            "staging/c/kustomization.yaml"
+        ]
+    );
+    assert_eq!(out.names_of("Namespace"), ["/openshift-pipelines", "/shop"]);
+}

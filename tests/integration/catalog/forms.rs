@@ -290,3 +290,10 @@ fn two_clusters_that_would_share_a_mount_are_refused_with_the_edit() {
         assert!(why.contains(part), "no {part} in {why}");
     }
 }
+
+#[test]
+fn a_secret_says_which_keys_it_holds() {
+    let values = "vault-runtime:\n  secrets:\n    my-api: {namespace: app, path: services/my/api}\n";
+    let why = try_render(&[cluster("c", "prod").values(values)]).err().expect("refused");
+    assert!(why.contains("clusters/c/values.yaml:3:5") && why.contains("keys"), "{why}");
+}
