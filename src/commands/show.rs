@@ -80,9 +80,12 @@ fn message(out: &mut String, said: &Said) {
         text.push_str(&format!("{key}: "));
     }
     text.push_str(&said.message);
-    line(out, said.severity, &text);
-    for hint in said.hint.iter().flat_map(|h| h.lines()) {
-        out.push_str(&format!("  hint: {hint}\n"));
+    line(out, &said.severity, &text);
+    let lines = said.hint.iter().flat_map(|h| h.lines()).enumerate();
+    for (i, hint) in lines {
+        out.push_str(if i == 0 { "  hint: " } else { "        " });
+        out.push_str(hint);
+        out.push('\n');
     }
 }
 

@@ -39,6 +39,6 @@ mod text;
 mod transform;
 
 pub use build::{BuildOptions, Built, build};
-pub use files::{Disk, Files, MAX_FILE, Memory};
+pub use files::{Disk, Files, MAX_FILE, Memory, is_below};
 pub use overlay::{Level, Overlay, OverlayEntry};
 pub use program::Matched;

@@ -57,6 +57,56 @@ pub enum AppSource {
     Foreign,
 }
 
+impl AppSource {
+    /// Tells where a manifest's Application takes its manifests from; among several sources
+    /// one of ours decides.
+    fn of(manifest: &Value, our_repo: &str) -> Self {
+        let spec = manifest.get("spec");
+        let many = spec.and_then(|s| s.get("sources")).and_then(Value::as_array);
+        let one = spec.and_then(|s| s.pointer("/sourceHydrator/drySource").or_else(|| s.get("source")));
+        let sources: Vec<&Value> = match many {
+            Some(many) if !many.is_empty() => many.iter().collect(),
+            _ => one.into_iter().collect(),
+        };
+        let text = |source: &Value, key: &str| {
+            source.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let ours = sources
+            .iter()
+            .find(|s| s.get("chart").is_none() && same_repository(&text(s, "repoURL"), our_repo));
+        match ours {
+            Some(source) => AppSource::OurPath {
+                repo_url: text(source, "repoURL"),
+                path: text(source, "path"),
+                target_revision: text(source, "targetRevision"),
+            },
+            None if sources.iter().any(|s| s.get("chart").is_some()) => AppSource::Chart,
+            None => AppSource::Foreign,
+        }
+    }
+}
+
+/// Compares repository URLs as Argo CD does: without scheme, user, `.git` and case.
+pub fn same_repository(a: &str, b: &str) -> bool {
+    fn bare(url: &str) -> String {
+        let rest = url.split_once("://").map_or(url, |(_, r)| r);
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, r)| r);
+        rest.trim_end_matches('/').trim_end_matches(".git").to_lowercase()
+    }
+    bare(a) == bare(b)
+}
+
+/// Where an Application belongs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The Argo CD server of the cluster.
+    pub server: ServerId,
+    /// The cluster.
+    pub cluster: String,
+    /// Its environment.
+    pub env: String,
+}
+
 /// One Application, as its final manifest names it.
 #[derive(Clone, Debug)]
 pub struct AppRef {
@@ -87,6 +137,40 @@ pub struct AppRef {
 }
 
 impl AppRef {
+    /// Reads an Application from its final manifest. `our_repo` is `gitops.repo_url` of its
+    /// cluster: a source from there is ours, everything else reaches it by its spec.
+    ///
+    /// # Errors
+    /// Says which part of the manifest is missing.
+    pub fn from_manifest(manifest: Value, at: &Place, our_repo: &str) -> Result<Self, String> {
+        let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str);
+        let need = |pointer: &str| {
+            text(pointer).map(str::to_owned).ok_or_else(|| {
+                format!("an Application without `{}`", pointer.trim_start_matches('/').replace('/', "."))
+            })
+        };
+        let automated = manifest.pointer("/spec/syncPolicy/automated");
+        let automated =
+            automated.is_some_and(|a| !a.is_null() && a.get("enabled") != Some(&Value::Bool(false)));
+        let (name, namespace) = (need("/metadata/name")?, need("/metadata/namespace")?);
+        let project = text("/spec/project").unwrap_or("default").to_owned();
+        let source = AppSource::of(&manifest, our_repo);
+        Ok(Self {
+            name,
+            namespace,
+            project,
+            server: at.server.clone(),
+            cluster: at.cluster.clone(),
+            env: at.env.clone(),
+            manual: !automated,
+            source,
+            manifest,
+            parent: None,
+            needs: Vec::new(),
+            revision: None,
+        })
+    }
+
     /// Returns the name that is unique among all servers.
     pub fn key(&self) -> AppKey {
         AppKey { server: self.server.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
@@ -198,6 +282,25 @@ pub struct SyncRequest {
     pub options: SyncOptions,
 }
 
+impl SyncRequest {
+    /// Returns a request for a commit with every default: follow until healthy, 15 minutes
+    /// for each Application. The Applications are still to be filled in.
+    pub fn new(revision: impl Into<String>, run_id: impl Into<String>) -> Self {
+        Self {
+            apps: Vec::new(),
+            known: Vec::new(),
+            revision: revision.into(),
+            source_commit: None,
+            run_id: run_id.into(),
+            wait: WaitFor::Health,
+            timeout: Duration::from_secs(15 * 60),
+            dry_run: false,
+            explicit: false,
+            options: SyncOptions::default(),
+        }
+    }
+}
+
 /// One object that did not get where it should.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FailingResource {
@@ -239,6 +342,57 @@ impl fmt::Display for FailingResource {
     }
 }
 
+/// Why an Application did not reach its commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What is wrong, and why.
+    pub reason: String,
+    /// The edit, grant or command that mends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
+    /// True if somebody has to change something first; else a later run alone may help.
+    pub permanent: bool,
+    /// True if Argo CD could not be asked (unreachable, token, rights), whatever the
+    /// Application is like: exit 3 instead of 5.
+    pub outside: bool,
+}
+
+impl Failure {
+    /// Returns a failure that a later run may not meet again.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), mend: None, permanent: false, outside: false }
+    }
+
+    /// Returns a failure that stays until somebody changes something.
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self { permanent: true, ..Self::passing(reason) }
+    }
+
+    /// Adds the mend.
+    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+
+    /// Adds the mend of a fault, if it has one.
+    pub fn maybe_mend(mut self, mend: Option<&str>) -> Self {
+        self.mend = mend.map(str::to_owned).or(self.mend);
+        self
+    }
+
+    /// Marks that Argo CD itself was the obstacle.
+    pub fn outside(mut self) -> Self {
+        self.outside = true;
+        self
+    }
+}
+
+impl From<Failure> for SyncResult {
+    fn from(failure: Failure) -> Self {
+        SyncResult::Failed(failure)
+    }
+}
+
 /// What came of one Application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "camelCase")]
@@ -254,16 +408,8 @@ pub enum SyncResult {
     /// Accepted (`--wait none`), ended well (`--wait operation`) or tried (`--dry-run`).
     /// Says nothing about health.
     Asked,
-    /// Argo CD or the cluster refused or failed; `permanent` says whether a later run alone can help.
-    Failed {
-        /// True if somebody has to change something first.
-        permanent: bool,
-        /// What is wrong, and why.
-        reason: String,
-        /// The edit, grant or command that mends it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        mend: Option<String>,
-    },
+    /// Argo CD or the cluster refused or failed.
+    Failed(Failure),
     /// A sync window keeps it back; a later run takes it up.
     Parked {
         /// Which window.
@@ -293,7 +439,7 @@ impl SyncResult {
             SyncResult::Live => "live",
             SyncResult::Superseded { .. } => "superseded",
             SyncResult::Asked => "asked",
-            SyncResult::Failed { .. } => "failed",
+            SyncResult::Failed(_) => "failed",
             SyncResult::Parked { .. } => "parked",
             SyncResult::NotStarted { .. } => "not started",
             SyncResult::TimedOut { .. } => "timed out",
@@ -316,7 +462,7 @@ impl SyncResult {
         match self {
             SyncResult::Live | SyncResult::Asked => None,
             SyncResult::Superseded { by } => Some(by),
-            SyncResult::Failed { reason, .. } | SyncResult::Parked { reason } => Some(reason),
+            SyncResult::Failed(Failure { reason, .. }) | SyncResult::Parked { reason } => Some(reason),
             SyncResult::NotStarted { because } => Some(because),
             SyncResult::TimedOut { last } | SyncResult::Interrupted { last } => Some(last),
         }

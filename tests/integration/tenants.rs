@@ -145,12 +145,12 @@ fn the_schema_of_bindings_takes_every_valid_fixture_and_names_the_two_forms() {
 }
 
 #[test]
-fn one_bad_binding_leaves_the_others_alone() {
+fn one_bad_binding_of_a_thousand_leaves_the_others_alone() {
     let mut parts = vec![organization("river-works")];
-    parts.extend((0..50).map(|i| binding(&format!("t{i}"), &format!("river-works/r{i}"), "")));
+    parts.extend((0..999).map(|i| binding(&format!("t{i}"), &format!("river-works/r{i}"), "")));
     parts.push(binding("Bad_Name", "river-works/bad", ""));
     let subjects = resolve_text(&fleet(&parts));
-    assert_eq!(subjects.tenants.len(), 50);
+    assert_eq!(subjects.tenants.len(), 999);
     assert_eq!(subjects.failed.len(), 1);
 }
 
@@ -421,4 +421,26 @@ fn the_order_of_files_changes_nothing() {
         one.failed.iter().map(|f| (&f.id, &f.at)).collect::<Vec<_>>(),
         two.failed.iter().map(|f| (&f.id, &f.at)).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn the_tables_in_the_docs_name_every_fixture_and_only_tests_that_exist() {
+    let docs = std::fs::read_to_string(project("docs/tenants.md")).expect("docs/tenants.md");
+    let quoted: Vec<&str> = docs.split('`').skip(1).step_by(2).collect();
+    for file in std::fs::read_dir(project("fixtures/bindings/invalid")).expect("fixtures") {
+        let path = file.expect("file").path();
+        let name = path.file_stem().expect("name").to_string_lossy().into_owned();
+        assert!(quoted.contains(&name.as_str()), "docs/tenants.md does not name the fixture {name}");
+    }
+    let mut code = String::new();
+    for file in ["tenants", "tenants_rendered", "tenants_defects", "tenants_commands", "tenants_types"] {
+        code += &std::fs::read_to_string(project(&format!("tests/integration/{file}.rs"))).expect("tests");
+    }
+    let tests = quoted.iter().filter(|q| q.matches('_').count() >= 3 && !q.contains(['/', '<', '.']));
+    let mut count = 0;
+    for test in tests {
+        assert!(code.contains(&format!("fn {test}()")), "there is no test {test}");
+        count += 1;
+    }
+    assert!(count > 15, "only {count} tests are named");
 }
