@@ -46,6 +46,10 @@ pub struct DeliveryRequest {
     pub seconds: i64,
     /// How repositories are reached.
     pub git: GitSettings,
+    /// The Argo CD server that the environment names, if any.
+    pub argocd_server: Option<String>,
+    /// The file of the audit trail.
+    pub audit: Option<PathBuf>,
     /// The folder of caches.
     pub cache: Option<PathBuf>,
 }

@@ -11,10 +11,12 @@ use crate::edge::git::{
 };
 use crate::edge::source;
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
+use crate::follow::{Followed, Follower, Wish};
 use crate::message::{self, Trailers};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, SubjectId, UnitId};
 use crate::model::mark::{self, Mark};
+use crate::model::sync::WaitFor;
 use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
 use crate::reconcile::{known_ids, rules};
@@ -36,6 +38,8 @@ pub struct Run<'a> {
     pub target: &'a TargetState,
     /// What the run was told.
     pub request: &'a DeliveryRequest,
+    /// Asks Argo CD afterwards, where one is configured.
+    pub follower: Option<(&'a Follower<'a>, &'a Wish)>,
 }
 
 /// One destination after its turn.
@@ -45,15 +49,59 @@ struct Delivered {
     revision: Revision,
     created: bool,
     trees: Vec<CleanCluster>,
+    repository: Repository,
 }
 
 impl Run<'_> {
     /// Delivers to one destination and records what became of it.
     pub fn deliver(&self, to: &Destination, stop: &Stop, report: &mut Report) {
         match self.publish(to, stop) {
-            Ok(delivered) => self.record(to, &delivered, report),
+            Ok(delivered) => {
+                self.record(to, &delivered, report);
+                if let Err(error) = self.follow(to, delivered, report) {
+                    report.error(&error);
+                    report.hold(None, &as_violations(&error));
+                }
+            }
             Err(error) => self.record_failure(to, &error, report),
         }
+    }
+
+    /// Asks Argo CD for what is owed: everything that changed since the commit that was last
+    /// followed to its end.
+    fn follow(&self, to: &Destination, delivered: Delivered, report: &mut Report) -> Result<()> {
+        let Some((follower, wish)) = self.follower else { return Ok(()) };
+        let Some(commit) = delivered.revision.commit else { return Ok(()) };
+        let followed = Followed::of(self.request, &self.fleet.name, to);
+        let repository = delivered.repository;
+        let known = followed.commit().filter(|c| repository.read_commit(c).is_ok());
+        let before = || match delivered.revision.landed {
+            Landed::Pushed => delivered.revision.base,
+            Landed::Unchanged => {
+                repository.read_commit(&commit).ok().and_then(|c| c.parents.first().copied())
+            }
+        };
+        let since = known.or_else(before).filter(|c| repository.read_commit(c).is_ok());
+        let mut found = Violations::new();
+        let all = follower.applications(to, &mut found);
+        report.notices.extend(found.iter().map(Said::from));
+        let owed = follower.owed(&all, &repository.tree(since)?, &repository.tree(Some(commit))?)?;
+        let outcome = match owed.is_empty() {
+            true => true,
+            false => {
+                let synced = follower.sync(owed, &all, commit, repository, &to.branch, wish)?;
+                let done = synced.exit == 0;
+                report.syncs.push(synced);
+                done
+            }
+        };
+        if outcome
+            && wish.wait == WaitFor::Health
+            && let Err(e) = followed.keep(&commit)
+        {
+            tracing::warn!("the cache was not written: {e}");
+        }
+        Ok(())
     }
 
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
@@ -77,7 +125,7 @@ impl Run<'_> {
         })?;
         let (changes, notices) = last;
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees })
+        Ok(Delivered { changes, notices, revision, created, trees, repository })
     }
 
     /// Returns the trees that the delivered clusters have now.

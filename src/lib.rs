@@ -22,6 +22,7 @@ pub mod definition;
 pub mod delivery;
 pub mod edge;
 pub mod error;
+pub mod follow;
 pub mod kustomize;
 pub mod message;
 pub mod model;

@@ -11,6 +11,7 @@ use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
 use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
+use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::settings::Deliver;
@@ -45,6 +46,10 @@ pub struct Tools<'a> {
     pub progress: &'a dyn Progress,
     /// Set when the run is to end.
     pub stop: &'a Stop,
+    /// How far Argo CD is followed after a delivery; not at all without.
+    pub sync: Option<&'a Wish>,
+    /// Say less.
+    pub quiet: bool,
 }
 
 /// Reads what a fleet's files say.
@@ -193,12 +198,23 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     }
     let definitions = defined(tree, source, &request.render)?;
     let fleet = fleet(&definitions, &request.render.pick)?;
+    let argocd = match tools.sync {
+        Some(_) => {
+            Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
+        }
+        None => None,
+    };
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
     hold_undeliverable(&fleet, &mut target);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
-        let run = delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request };
+        let follower = argocd.as_ref().filter(|settings| follow::is_configured(settings)).map(|settings| {
+            Follower { fleet: &fleet, target: &target, settings, request, quiet: tools.quiet }
+        });
+        let follower = follower.as_ref().zip(tools.sync);
+        let run =
+            delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request, follower };
         run.deliver(&to, tools.stop, &mut report);
     }
     tools.progress.done();

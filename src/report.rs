@@ -1,5 +1,6 @@
 //! What happened in a run: as text for people, as JSON for monitoring, as an exit code.
 
+use crate::commands::sync::SyncReport;
 use crate::error::{Error, ErrorKind, Severity, Violation};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::target::ClusterChange;
@@ -119,6 +120,8 @@ pub struct Report {
     pub notices: Vec<Said>,
     /// Errors of destinations.
     pub errors: Vec<String>,
+    /// What became of the Applications, one a destination.
+    pub syncs: Vec<SyncReport>,
     /// The notices that follow from the inputs alone, and come again each run.
     #[serde(skip)]
     pub lasting: Vec<Said>,
@@ -169,6 +172,13 @@ impl Report {
 
     /// Returns the exit code of a run that delivers: the highest of 70 > 4 > 3 > 5 > 2 > 0 wins.
     pub fn delivery_code(&self) -> u8 {
+        // 70 > 4 > 3 > 5 > 2 > 0 (`DESIGN.md`, Commands).
+        let rank = |code: &u8| [0, 1, 2, 5, 3, 4, 70].iter().position(|c| c == code);
+        let syncs = self.syncs.iter().map(|s| s.exit);
+        syncs.chain([self.own_code()]).max_by_key(rank).unwrap_or(0)
+    }
+
+    fn own_code(&self) -> u8 {
         let any = |kind: ErrorKind| self.kinds.contains(&kind);
         if any(ErrorKind::Internal) {
             return ErrorKind::Internal.exit_code();

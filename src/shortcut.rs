@@ -27,6 +27,7 @@ pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
         &request.render.path,
         &request.repo,
         &request.branch,
+        &request.argocd_server,
     );
     let mut hasher = blake3::Hasher::new();
     for part in

@@ -10,13 +10,16 @@ mod schema;
 mod show;
 pub mod status;
 pub mod sync;
+mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat};
+use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
+use crate::follow::Wish;
+use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
@@ -32,6 +35,8 @@ pub fn main(cli: Cli) -> u8 {
     let done = match &cli.command {
         Command::Run(args) => run::run(args, cli.quiet),
         Command::Render(args) => render::run(args, cli.quiet),
+        Command::Sync(args) => sync_command::run(args, cli.quiet),
+        Command::Audit(args) => sync_command::audit(args),
         Command::Validate(args) => validate::run(args, cli.quiet),
         Command::Build(args) => build::run(args, cli.quiet),
         Command::Explain(Explain::Values(args)) => explain::values(args),
@@ -127,6 +132,8 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
             accept_rewritten: to.accept_rewritten,
             ..GitSettings::default()
         },
+        argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
+        audit: to.audit.clone(),
         cache: to.cache.clone(),
     };
     request.cache = cache_folder(&request);
@@ -165,6 +172,16 @@ impl AnyMemo {
             tracing::warn!("the cache was not written: {e}");
         }
     }
+}
+
+/// Returns how far a sync goes.
+fn wish(args: &WaitArgs) -> Wish {
+    let wait = match args.wait {
+        Wait::Health => WaitFor::Health,
+        Wait::Operation => WaitFor::Operation,
+        Wait::None => WaitFor::None,
+    };
+    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
 }
 
 /// Opens the memo of a fleet.

@@ -63,6 +63,7 @@ fn object(args: &GeneratorArgs, data: BTreeMap<String, Vec<u8>>) -> Resource {
     {
         map.insert("immutable".into(), Value::Bool(true));
     }
+    resource.generated = true;
     resource.behavior = args.behavior;
     resource.needs_hash = !args.options.disable_name_suffix_hash;
     resource.at = Some(args.at.clone());

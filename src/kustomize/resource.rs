@@ -55,6 +55,8 @@ pub struct Resource {
     pub suffixes: Vec<String>,
     /// True if its name ends in a hash of its content.
     pub needs_hash: bool,
+    /// True if a generator made it.
+    pub generated: bool,
     /// What its generator was told to do.
     pub behavior: Behavior,
     /// The variables that read from it.

@@ -57,6 +57,9 @@ fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
 }
 
 /// Holds every domain that has an object of the same identity as another unit's on its cluster.
+///
+/// Between equals neither is first. But a team's binding must not stop what others depend on: a
+/// tenant that takes a name of the platform (or of an organization) is held alone.
 fn hold_duplicates(target: &mut TargetState) {
     let mut clashes: Vec<(Domain, Violation)> = Vec::new();
     for (cluster, state) in &target.clusters {
@@ -67,7 +70,11 @@ fn hold_duplicates(target: &mut TargetState) {
             }
         }
         for (object, units) in holders.into_iter().filter(|(_, units)| units.len() > 1) {
+            let lowest = units.iter().map(|(unit, _)| rank(&unit.subject)).max();
             for (i, (unit, at)) in units.iter().enumerate() {
+                if Some(rank(&unit.subject)) != lowest {
+                    continue;
+                }
                 let others: Vec<String> = units
                     .iter()
                     .enumerate()
@@ -85,6 +92,15 @@ fn hold_duplicates(target: &mut TargetState) {
     }
     for (domain, v) in clashes {
         target.held.entry(domain).or_default().push(v);
+    }
+}
+
+/// Returns how many others a subject may stop: the cluster first, a tenant last.
+fn rank(subject: &SubjectId) -> u8 {
+    match subject {
+        SubjectId::Cluster => 0,
+        SubjectId::Organization(_) => 1,
+        SubjectId::Tenant { .. } | SubjectId::KnowledgeBase(_) => 2,
     }
 }
 

@@ -23,8 +23,6 @@ pub struct Limits {
     pub repeated: usize,
     /// Whether a leading byte order mark is an error (true for files people write for us).
     pub refuse_bom: bool,
-    /// Whether a key that stands twice is no error and the last one counts.
-    pub last_key_wins: bool,
 }
 
 impl Limits {
@@ -38,7 +36,6 @@ impl Limits {
             documents: 10_000,
             repeated: 200_000,
             refuse_bom: true,
-            last_key_wins: false,
         }
     }
 
@@ -52,7 +49,6 @@ impl Limits {
             documents: 1_000_000,
             repeated: 1_000_000,
             refuse_bom: false,
-            last_key_wins: false,
         }
     }
 }
@@ -158,6 +154,8 @@ struct Anchored {
 struct Builder<'t> {
     events: Parser<'t, serde_yaml::granit_parser::StrInput<'t>>,
     text: &'t str,
+    /// The length of the text in characters, if it does not end in a line break.
+    cut_off: Option<usize>,
     limits: Limits,
     nodes: usize,
     repeated: usize,
@@ -174,6 +172,7 @@ impl<'t> Builder<'t> {
         Self {
             events: Parser::new_from_str_with_options(text, options),
             text,
+            cut_off: (!text.ends_with('\n')).then(|| text.chars().count()),
             limits: *limits,
             nodes: 0,
             repeated: 0,
@@ -232,11 +231,14 @@ impl<'t> Builder<'t> {
                 self.count(at, 0, text.len())?;
                 // The parser writes `~` for a value that is not there.
                 let blank = style == ScalarStyle::Plain && span.start.index() == span.end.index();
-                let scalar = Scalar {
-                    text: if blank { String::new() } else { text.into_owned() },
-                    plain: style == ScalarStyle::Plain,
-                    tag: tag.map(|t| tag_name(&t)),
-                };
+                let mut text = if blank { String::new() } else { text.into_owned() };
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.cut_off.is_some_and(|end| span.end.index() >= end) {
+                    // A block that the end of the text cuts off has no line break at its end.
+                    text.truncate(text.trim_end_matches('\n').len());
+                }
+                let scalar =
+                    Scalar { text, plain: style == ScalarStyle::Plain, tag: tag.map(|t| tag_name(&t)) };
                 (Node { at, data: Data::Scalar(scalar) }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -289,11 +291,6 @@ impl<'t> Builder<'t> {
                 continue;
             }
             if let Some(first) = seen.insert(scalar.text.clone(), key.at) {
-                if self.limits.last_key_wins {
-                    entries.retain(|e| e.key != scalar.text);
-                    entries.push(Entry { key: scalar.text, key_at: key.at, key_plain: scalar.plain, value });
-                    continue;
-                }
                 return Err(YamlError::new(
                     key.at,
                     format!("the key `{}` stands twice; the first is on line {}", scalar.text, first.line),

@@ -105,21 +105,27 @@ fn the_cron_job_calls_hydrant_with_flags_that_it_has() {
 #[test]
 fn every_field_of_the_cron_job_is_one_that_kubernetes_knows() {
     let Some(objects) = built() else { return };
-    let ours = the(&objects, "CronJob");
-    let theirs = typed(ours);
-    let lost = missing("", ours, &theirs);
+    let mut ours = the(&objects, "CronJob").clone();
+    // kubectl prints nothing when it has nothing to set.
+    ours["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!(OTHER_IMAGE);
+    let lost = missing("", &ours, &typed(the(&objects, "CronJob")));
     assert!(lost.is_empty(), "Kubernetes does not know {lost:?}");
-    let mut misspelt = ours.clone();
+    let mut misspelt = the(&objects, "CronJob").clone();
     misspelt["spec"]["concurencyPolicy"] = json!("Forbid");
-    let lost = missing("", &misspelt, &typed(&misspelt));
+    let theirs = typed(&misspelt);
+    ours["spec"]["concurencyPolicy"] = json!("Forbid");
+    let lost = missing("", &ours, &theirs);
     assert_eq!(lost, ["/spec/concurencyPolicy"], "the check must see a misspelt field");
 }
 
+const OTHER_IMAGE: &str = "registry.example.org/other:1";
+
+/// Returns the object as kubectl has it in the Go type of its kind, with another image.
 fn typed(object: &Value) -> Value {
     let kubectl = program("kubectl").expect("it built deploy/");
-    let image = "hydrant=registry.example.org/platform/hydrant:0.1.0";
+    let image = format!("hydrant={OTHER_IMAGE}");
     let mut child = Command::new(kubectl)
-        .args(["set", "image", "--local", "-f", "-", image, "-o", "json"])
+        .args(["set", "image", "--local", "-f", "-", &image, "-o", "json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -274,3 +274,34 @@ fn two_renders_give_the_same_bytes() {
     std::fs::remove_dir_all(fleet.path("out")).expect("removed");
     assert_eq!(fleet.render().changed(&first), Vec::<String>::new());
 }
+
+#[test]
+fn a_tenant_that_takes_a_name_of_the_platform_is_held_and_the_cluster_is_not() {
+    let fleet = Fleet::of_one_cluster();
+    fleet.write("bindings/org.yaml", &organization("river-works"));
+    fleet.write("bindings/a.yaml", &tenant("ferry")).write("bindings/b.yaml", &tenant("tide"));
+    let own = fleet.render();
+    let taken: Vec<String> = own
+        .objects("local/quay/")
+        .iter()
+        .filter(|o| o["kind"] == "AppProject" || o["kind"] == "Namespace")
+        .filter_map(|o| o["metadata"]["name"].as_str().map(str::to_owned))
+        .filter(|n| !["ferry", "tide", "org-river-works"].contains(&n.as_str()))
+        .collect();
+    assert!(taken.contains(&"hydrant-local".to_owned()), "{taken:?}");
+    let out = fleet.path("out");
+    for name in taken {
+        fleet.write("bindings/b.yaml", &tenant(&name));
+        fleet.write(
+            "bindings/a.yaml",
+            &tenant("ferry").replace("name: build\n", &format!("name: x{}\n", name.len())),
+        );
+        let ran =
+            fleet.run(&["render", "--out", out.to_str().expect("UTF-8"), "--allow-delete", "tenant/tide"]);
+        assert_eq!(ran.code, 2, "{name}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("held: cluster"), "{name}: {}", ran.stderr);
+        let pipeline = fleet.output().object("local/quay/tenants/river-works/ferry", "Pipeline", "ferry");
+        assert_eq!(pipeline["spec"]["tasks"][0]["name"], format!("x{}", name.len()), "ferry goes on");
+        assert!(fleet.output().names(&format!("local/quay/tenants/river-works/{name}")).is_empty(), "{name}");
+    }
+}

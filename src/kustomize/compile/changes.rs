@@ -334,6 +334,9 @@ impl Compiler {
                 );
             }
             let operations = read_operations(first, &source.file)?;
+            if operations.is_empty() {
+                return refuse("the patch has no operations", "remove it, or write `- op: …`");
+            }
             return Ok(vec![patch(Body::Json(operations), source.at.clone())]);
         }
         let merging = objects(&documents, &source.file, self.table.as_ref())?;

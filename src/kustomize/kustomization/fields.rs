@@ -48,8 +48,7 @@ impl<'n> Fields<'n> {
             wrong.push(self.wrong_at(self.node, self.path, "expected a map"));
             return;
         }
-        let is_known = |key: &str| known.iter().any(|k| k.eq_ignore_ascii_case(key));
-        for entry in self.node.entries().iter().filter(|e| !is_known(&e.key)) {
+        for entry in self.node.entries().iter().filter(|e| !known.contains(&e.key.as_str())) {
             let mut violation = Violation::error(format!("unknown field `{}`", entry.key))
                 .at(self.origin_at(entry.key_at))
                 .key(self.path_of(&entry.key));
@@ -58,11 +57,9 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Returns an entry that is there and not null. Its key may be written in another case,
-    /// as in the `fieldref.fieldpath` of kustomize's own examples.
+    /// Returns an entry that is there and not null.
     pub fn entry(&self, key: &str) -> Option<&'n Entry> {
-        let like = || self.node.entries().iter().find(|e| e.key.eq_ignore_ascii_case(key));
-        self.node.entry(key).or_else(like).filter(|e| !is_null(&e.value))
+        self.node.entry(key).filter(|e| !is_null(&e.value))
     }
 
     /// Returns a text field; nothing if it is not there.

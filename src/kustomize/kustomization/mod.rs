@@ -17,7 +17,7 @@ use super::order::Order;
 use super::transform::images::ImageFields;
 use super::transform::replacements::Replacement;
 use super::transform::variables::Variable;
-use crate::error::{Origin, Violations};
+use crate::error::Origin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -165,8 +165,6 @@ pub struct Kustomization {
     pub order: Option<Order>,
     /// `buildMetadata`.
     pub build_metadata: Vec<String>,
-    /// What somebody should look at.
-    pub warnings: Violations,
     /// Every field that is set, with its place.
     pub set: BTreeMap<String, Origin>,
 }

@@ -9,6 +9,7 @@ use crate::kustomize::gvk::Gvk;
 use crate::kustomize::order::Order;
 use crate::kustomize::transform::replacements::FieldPath;
 use crate::kustomize::transform::variables::Variable;
+use crate::suggest::did_you_mean;
 use crate::yaml::{Data, Limits, Node, read as read_yaml};
 use std::sync::Arc;
 
@@ -50,12 +51,14 @@ const KNOWN: [&str; 34] = [
     "buildMetadata",
 ];
 
+const BUILD_METADATA: [&str; 3] = ["managedByLabel", "originAnnotations", "transformerAnnotations"];
+
 /// Reads a kustomization.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn read(bytes: &[u8], file: &Arc<str>, file_name: &str) -> Result<Kustomization, Violations> {
-    let (documents, warning) = documents(bytes, file)?;
+    let documents = read_yaml(bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(file)])?;
     if let Some(second) = documents.get(1) {
         let at = Origin::at(file.clone(), second.at.line, second.at.column);
         let message = "a second document in a kustomization would be dropped without a word";
@@ -74,12 +77,10 @@ pub fn read(bytes: &[u8], file: &Arc<str>, file_name: &str) -> Result<Kustomizat
     let mut read = Kustomization {
         file: file.clone(),
         file_name: file_name.to_owned(),
-        warnings: warning.into_iter().collect(),
         kind: kind(&fields, &mut wrong),
         ..Kustomization::default()
     };
-    let known = |key: &str| KNOWN.into_iter().find(|k| k.eq_ignore_ascii_case(key)).unwrap_or(key).to_owned();
-    read.set = node.entries().iter().map(|e| (known(&e.key), fields.origin_at(e.key_at))).collect();
+    read.set = node.entries().iter().map(|e| (e.key.clone(), fields.origin_at(e.key_at))).collect();
     refuse_helm(&fields, &mut wrong);
     paths(&fields, &mut read, &mut wrong);
     metadata_fields(&fields, &mut read, &mut wrong);
@@ -93,24 +94,6 @@ pub fn read(bytes: &[u8], file: &Arc<str>, file_name: &str) -> Result<Kustomizat
         wrong.push(Violation::error("the kustomization is empty").at(Origin::file(file.clone())));
     }
     if wrong.is_empty() { Ok(read) } else { Err(wrong) }
-}
-
-/// Reads the documents. A field that stands twice is taken as kustomize takes it, the last
-/// one, and said.
-fn documents(bytes: &[u8], file: &Arc<str>) -> Result<(Vec<Node>, Option<Violation>), Violations> {
-    let limits = Limits::manifests();
-    let strict = match read_yaml(bytes, &limits) {
-        Ok(documents) => return Ok((documents, None)),
-        Err(strict) => strict,
-    };
-    match read_yaml(bytes, &Limits { last_key_wins: true, ..limits }) {
-        Ok(documents) => {
-            let mut warning = strict.in_file(file);
-            warning.severity = crate::error::Severity::Warning;
-            Ok((documents, Some(warning)))
-        }
-        Err(e) => Err(vec![e.in_file(file)]),
-    }
 }
 
 fn kind(fields: &Fields<'_>, wrong: &mut Wrong) -> Kind {
@@ -168,7 +151,16 @@ fn paths(fields: &Fields<'_>, read: &mut Kustomization, wrong: &mut Wrong) {
     read.generators = fields.texts("generators", wrong);
     read.transformers = fields.texts("transformers", wrong);
     read.validators = fields.texts("validators", wrong);
-    read.build_metadata = fields.texts("buildMetadata", wrong).into_iter().map(|(t, _)| t).collect();
+    for (option, at) in fields.texts("buildMetadata", wrong) {
+        if BUILD_METADATA.contains(&option.as_str()) {
+            read.build_metadata.push(option);
+        } else {
+            let mut violation =
+                Violation::error(format!("`{option}` is not known")).at(at).key("buildMetadata");
+            violation.hint = did_you_mean(&option, BUILD_METADATA);
+            wrong.push(violation);
+        }
+    }
     if let Some(openapi) = fields.map("openapi", "openapi") {
         openapi.only(&["path", "version"], wrong);
         let path = openapi.text("path", wrong);
@@ -274,8 +266,12 @@ fn variable(fields: Fields<'_>, wrong: &mut Wrong) -> Variable {
     };
     let mut field = String::new();
     if let Some(from) = fields.map("fieldref", &field_path) {
-        from.only(&["fieldPath"], wrong);
+        // kustomize takes any case, and its own examples write `fieldpath`.
+        from.only(&["fieldPath", "fieldpath"], wrong);
         field = from.text("fieldPath", wrong);
+        if field.is_empty() {
+            field = from.text("fieldpath", wrong);
+        }
     }
     let path = if field.is_empty() { "metadata.name".to_owned() } else { split_indexes(&field) };
     let field = FieldPath::new(&path).unwrap_or_else(|why| {

@@ -199,13 +199,10 @@ pub fn extend_names(
             continue;
         }
         for spec in specs.iter().filter(|s| original.is_selected_by(&s.gvk)) {
-            if spec.path == "metadata/name" {
-                if !text.is_empty() {
-                    let texts =
-                        if end == End::Prefix { &mut resource.prefixes } else { &mut resource.suffixes };
-                    texts.push(text.to_owned());
-                    resource.remember_id();
-                }
+            if spec.path == "metadata/name" && !text.is_empty() {
+                let texts = if end == End::Prefix { &mut resource.prefixes } else { &mut resource.suffixes };
+                texts.push(text.to_owned());
+                resource.remember_id();
             }
             let mut set = |field: &mut Value| {
                 if matches!(field, Value::Array(_) | Value::Object(_)) {

@@ -13,10 +13,15 @@ pub mod variables;
 use super::gvk::ObjectId;
 use super::resource::Resource;
 use crate::error::{Origin, Violation};
+use std::ops::{Deref, DerefMut};
 
 /// Why a change could not be made; the step that made it adds its own place.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct Failure(Box<Fault>);
+
+/// What a [`Failure`] holds.
+#[derive(Clone, Debug, Default)]
+pub struct Fault {
     /// The object it happened to.
     pub object: Option<ObjectId>,
     /// The field inside the object.
@@ -31,27 +36,38 @@ pub struct Failure {
     pub nothing_found: bool,
 }
 
+impl Deref for Failure {
+    type Target = Fault;
+
+    fn deref(&self) -> &Fault {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Fault {
+        &mut self.0
+    }
+}
+
 impl Failure {
     /// Returns a failure that concerns no object.
     pub fn plain(message: impl Into<String>) -> Self {
-        Self {
-            object: None,
-            field: None,
-            message: message.into(),
-            hint: None,
-            at: None,
-            nothing_found: false,
-        }
+        Self(Box::new(Fault { message: message.into(), ..Fault::default() }))
     }
 
     /// Returns a failure at an object.
     pub fn at(resource: &Resource, message: impl Into<String>) -> Self {
-        Self { object: Some(resource.id()), ..Self::plain(message) }
+        let mut failure = Self::plain(message);
+        failure.object = Some(resource.id());
+        failure
     }
 
     /// Returns that nothing was found to change.
     pub fn nothing(message: impl Into<String>) -> Self {
-        Self { nothing_found: true, ..Self::plain(message) }
+        let mut failure = Self::plain(message);
+        failure.nothing_found = true;
+        failure
     }
 
     /// Sets the field.
@@ -68,16 +84,17 @@ impl Failure {
 
     /// Returns it as a violation of the entry that asked for the change.
     pub fn in_entry(self, entry: &Origin) -> Violation {
+        let fault = *self.0;
         let mut message = String::new();
-        if let Some(object) = &self.object {
+        if let Some(object) = &fault.object {
             message.push_str(&format!("{object}: "));
         }
-        if let Some(field) = &self.field {
+        if let Some(field) = &fault.field {
             message.push_str(&format!("`{field}`: "));
         }
-        message.push_str(&self.message);
-        let mut violation = Violation::error(message).at(self.at.unwrap_or_else(|| entry.clone()));
-        violation.hint = self.hint;
+        message.push_str(&fault.message);
+        let mut violation = Violation::error(message).at(fault.at.unwrap_or_else(|| entry.clone()));
+        violation.hint = fault.hint;
         violation
     }
 }

@@ -140,15 +140,43 @@ impl Patch {
         if self.remembers {
             resource.remember_id();
         }
-        json6902::apply(operations, &mut resource.value).map_err(|(at, path, why)| {
+        // kustomize keeps its notes in annotations, so a patch finds the map there.
+        let noted = !resource.previous.is_empty()
+            || resource.needs_hash
+            || resource.generated
+            || resource.origin.is_some();
+        let made = noted && make_annotations(&mut resource.value);
+        let changed = json6902::apply(operations, &mut resource.value);
+        changed.map_err(|(at, path, why)| {
             let mut failure = Failure::at(resource, why).field(path);
             failure.at = Some(at);
             failure
         })?;
         // The object went through JSON: nothing of how it was written or made is left.
+        if made {
+            drop_empty_annotations(&mut resource.value);
+        }
         resource.blanks.clear();
         resource.shared.clear();
         Ok(())
+    }
+}
+
+/// Makes an empty map of annotations where there is none; true if it did.
+fn make_annotations(object: &mut Value) -> bool {
+    let Some(metadata) = metadata_mut(object) else { return false };
+    if metadata.get("annotations").is_some_and(|a| !a.is_null()) {
+        return false;
+    }
+    metadata.insert("annotations".into(), Value::Object(serde_json::Map::new()));
+    true
+}
+
+fn drop_empty_annotations(object: &mut Value) {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata")
+        && metadata.get("annotations").and_then(Value::as_object).is_some_and(serde_json::Map::is_empty)
+    {
+        metadata.remove("annotations");
     }
 }
 
