@@ -53,7 +53,7 @@ fn worker() {
 /// Ends the worker so that an error is told from a panic by its exit code.
 #[allow(clippy::exit)]
 fn give_up<T>(error: hydrant::error::Error) -> T {
-    println!("failed: {error} {:?}", error.source);
+    eprintln!("failed: {error} {:?}", error.source);
     std::process::exit(3)
 }
 
@@ -95,7 +95,7 @@ fn stride() -> usize {
 /// in the way of plain Git.
 fn finishes(url: &str, bare: &Path, cache: &Path, at: &str) {
     let again = worker_command(url, cache, "ours", 1).output().unwrap();
-    assert!(again.status.success(), "{at}: {}", String::from_utf8_lossy(&again.stdout));
+    assert!(again.status.success(), "{at}: {}", String::from_utf8_lossy(&again.stderr));
     assert_eq!(git(bare, &["log", "--format=%s", "main"]), "ours 0\nstart", "{at}");
     assert_eq!(git(bare, &["show", "main:shared/lines"]), "ours 0", "{at}");
     person_commits(bare, "main", &[("later", Some("1"))], "later");
