@@ -34,7 +34,10 @@ fn status(fleet: &Fleet, env: &[(&str, &str)]) -> Vec<Value> {
 
 fn phase<'s>(all: &'s [Value], name: &str) -> (&'s str, &'s str) {
     let found = all.iter().find(|s| s["name"] == name).unwrap_or_else(|| panic!("no {name} in {all:#?}"));
-    (found["phase"].as_str().expect("a phase"), found["message"].as_str().expect("a message"))
+    (
+        found["status"]["phase"].as_str().expect("a phase"),
+        found["status"]["message"].as_str().expect("a message"),
+    )
 }
 
 /// Answers like an Argo CD in which every Application stands so.
@@ -149,10 +152,11 @@ fn a_binding_goes_from_pending_over_provisioning_to_ready() {
     assert_eq!(phase(&all, "river-works"), ("Ready", "Organization provisioned successfully"));
     let ferry = all.iter().find(|s| s["name"] == "ferry").expect("ferry");
     for condition in ["NamespaceReady", "RBACReady", "NetworkPolicyReady", "EventListenerReady"] {
-        let found = ferry["conditions"].as_array().expect("a list").iter().find(|c| c["type"] == condition);
+        let found =
+            ferry["status"]["conditions"].as_array().expect("a list").iter().find(|c| c["type"] == condition);
         assert_eq!(found.expect("a condition")["status"], "True", "{condition}");
     }
-    assert_eq!(ferry["provisionedResources"]["resourceQuota"], true);
+    assert_eq!(ferry["status"]["provisionedResources"]["resourceQuota"], true);
     let sick = argocd("Synced", "Degraded");
     let all = status(&fleet, &[("ARGOCD_API_URL", &sick), ("ARGOCD_API_TOKEN", "t")]);
     assert_eq!(phase(&all, "ferry"), ("Failed", "Degraded on local/quay"));
@@ -165,11 +169,14 @@ fn defect_04_the_webhook_url_is_that_of_the_bound_organization_and_its_secret_on
     let all = status(&fleet, &[]);
     let barge = all.iter().find(|s| s["name"] == "barge").expect("barge");
     assert_eq!(
-        barge["webhookConfiguration"],
+        barge["status"]["webhookConfiguration"],
         serde_json::json!({"url": "https://river-works.hooks.river.example", "secret": "org-river-works/github-webhook-secret", "events": ["push"]})
     );
+    let org = all.iter().find(|s| s["name"] == "river-works").expect("the organization");
+    assert_eq!(org["status"]["webhookURL"], "https://river-works.hooks.river.example");
+    assert_eq!(org["status"]["namespace"], "org-river-works");
     let weir = all.iter().find(|s| s["name"] == "weir").expect("weir");
-    assert_eq!(weir["webhookConfiguration"]["url"], "https://barge-hooks.river.example/weir");
+    assert_eq!(weir["status"]["webhookConfiguration"]["url"], "https://barge-hooks.river.example/weir");
 }
 
 #[test]

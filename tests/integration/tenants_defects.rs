@@ -237,7 +237,12 @@ fn defect_18_the_listener_follows_its_account_and_waits_on_no_tunnel() {
 fn defect_19_a_namespace_carries_our_keys_only() {
     let namespace = of("ferry", "Namespace", "ferry");
     let labels: Vec<&String> = namespace["metadata"]["labels"].as_object().expect("labels").keys().collect();
-    assert!(labels.iter().all(|k| k.starts_with("platform.aphex/") || *k == "aphex.dev/org"), "{labels:?}");
+    assert!(
+        labels.iter().all(|k| k.starts_with("platform.aphex/")
+            || k.starts_with("hydrant.dev/")
+            || *k == "aphex.dev/org"),
+        "{labels:?}"
+    );
     assert_eq!(namespace["metadata"].get("annotations"), None);
 }
 

@@ -35,6 +35,10 @@ impl Task {
         let result = match self.drive().await {
             Ok(result) | Err(result) => result,
         };
+        if result.lets_dependents_start() {
+            // What an earlier try of this run left is over.
+            self.failing.clear();
+        }
         if self.failing.is_empty()
             && matches!(result, SyncResult::Failed(_) | SyncResult::TimedOut { .. })
             && let Some(app) = &self.last
@@ -232,10 +236,11 @@ impl Task {
         let mut none = None;
         match self.follow(app, None, &mut none).await? {
             End::Live => Ok(SyncResult::Live),
+            End::OperationOver => Ok(SyncResult::Asked),
             // It moved on while we looked; what follows is for the next run to see.
             End::Newer(by) => Ok(SyncResult::Superseded { by }),
             End::Failed { phase, message } => Err(failed(&phase, message)),
-            End::OperationOver | End::Replaced | End::Idle(_) => {
+            End::Replaced | End::Idle(_) => {
                 Err(SyncResult::from(Failure::passing("it was live and is not any more")))
             }
         }

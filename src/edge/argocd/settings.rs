@@ -41,7 +41,7 @@ pub struct RawServer {
     pub insecure_skip_tls_verify_for: Option<String>,
     /// The host to which the token may travel over plain HTTP; loopback always may.
     pub plain_http_for: Option<String>,
-    /// Extra headers, for a proxy; values are secret.
+    /// Extra headers, for a proxy: name → the environment variable that holds its value.
     pub headers: BTreeMap<String, String>,
     /// Operations at a time on this server; Argo CD has 10 operation processors by default.
     pub concurrency: Option<usize>,
@@ -332,6 +332,7 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
                 .hint("set ARGOCD_API_TOKEN_FILE (or ARGOCD_API_TOKEN), or `tokenFile:` of that server"),
         );
     }
+    let headers = extra_headers(raw, env, key, found);
     let webhook = raw
         .webhook
         .then(|| Webhook { secret: raw.webhook_secret_env.as_deref().and_then(env).map(Secret::new) });
@@ -344,10 +345,25 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
         client_cert_file: raw.client_cert_file.clone(),
         server_name: raw.server_name.clone(),
         insecure_skip_tls_verify: raw.insecure_skip_tls_verify,
-        headers: raw.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v))).collect(),
+        headers,
         concurrency: raw.concurrency.unwrap_or(10).clamp(1, 64),
         webhook,
     })
+}
+
+fn extra_headers(raw: &RawServer, env: Env, key: &str, found: &mut Violations) -> BTreeMap<String, Secret> {
+    let mut headers = BTreeMap::new();
+    for (name, variable) in &raw.headers {
+        match env(variable) {
+            Some(value) => {
+                headers.insert(name.clone(), Secret::new(value.trim()));
+            }
+            None => found.push(
+                Violation::error(format!("header `{name}`: the variable `{variable}` is not set")).key(key),
+            ),
+        }
+    }
+    headers
 }
 
 fn check_transport(base: &Url, host: &str, raw: &RawServer, key: &str, found: &mut Violations) {

@@ -29,14 +29,14 @@ pub struct Publication {
     pub who: Signature,
     /// How long to try, from the first fetch on.
     pub deadline: Duration,
-    /// The longest wait after the first lost race; it doubles towards `longest_wait`.
+    /// The longest wait after the first lost race; it doubles up to `longest_wait`.
     pub first_wait: Duration,
     /// The longest wait between two tries.
     pub longest_wait: Duration,
 }
 
 impl Publication {
-    /// Returns a publication with the usual patience: five minutes, waits of 50 ms to 1.5 s.
+    /// Returns a publication with the usual patience: five minutes, waits of 50 ms to 3 s.
     pub fn new(branch: impl Into<String>, who: Signature) -> Self {
         Self {
             branch: branch.into(),
@@ -44,26 +44,10 @@ impl Publication {
             who,
             deadline: Duration::from_secs(300),
             first_wait: Duration::from_millis(50),
-            longest_wait: Duration::from_millis(1500),
+            longest_wait: Duration::from_secs(3),
         }
     }
 }
-
-impl Publication {
-    /// Returns the longest wait after so many tries.
-    ///
-    /// It doubles at first, so that a crowd spreads out, and then shrinks again: who has lost
-    /// often goes before those who just came, and nobody starves.
-    fn wait_after(&self, tries: u32) -> Duration {
-        let rising = self.first_wait.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1)));
-        let falling =
-            self.longest_wait.mul_f64(f64::from(PATIENT_TRIES) / f64::from(tries.max(PATIENT_TRIES)));
-        rising.min(falling).max(self.first_wait.min(self.longest_wait))
-    }
-}
-
-/// After this many tries the waits become shorter again.
-const PATIENT_TRIES: u32 = 5;
 
 /// Whether something was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +83,7 @@ where
     let clock = std::sync::Arc::clone(&repo.clock);
     let deadline = clock.now() + to.deadline;
     let mut so_far = SoFar::default();
+    let mut wait = to.first_wait;
     let mut renewed = false;
     loop {
         if clock.stopping() {
@@ -120,7 +105,8 @@ where
         if clock.now() >= deadline {
             return Err(out_of_time(repo, to, &so_far, &failed));
         }
-        clock.sleep(to.wait_after(so_far.tries).mul_f64(clock.jitter().clamp(0.0, 1.0)));
+        clock.sleep(wait.mul_f64(clock.jitter().clamp(0.0, 1.0)));
+        wait = (wait * 2).min(to.longest_wait);
     }
 }
 

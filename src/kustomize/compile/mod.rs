@@ -33,6 +33,8 @@ pub struct Compiler {
     pub trace: bool,
     /// The schema that an `openapi` field gave, the first one met.
     pub table: Option<Arc<Table>>,
+    /// The name of the kustomization that is being compiled.
+    pub file_name: String,
     /// The entries so far.
     pub entries: Vec<OverlayEntry>,
     /// What somebody should look at.
@@ -81,6 +83,7 @@ impl Compiler {
             }
         }
         self.changes(kustomization, place, config, &mut ops, &mut wrong);
+        self.file_name.clone_from(&kustomization.file_name);
         match self.plugins(&kustomization.transformers, "transformers", place, config) {
             Ok(more) => ops.extend(more),
             Err(more) => wrong.extend(more),
@@ -214,25 +217,18 @@ impl Compiler {
         config: &mut Arc<Config>,
         wrong: &mut Violations,
     ) {
-        let mut merge = |more: &Arc<Config>, at: &Origin, wrong: &mut Violations| {
-            if let Err(why) = merge_config(config, more) {
-                wrong.push(Violation::error(why).at(at.clone()));
-            }
-        };
-        merge(&Config::default_specs(), &kustomization.place(""), wrong);
-        for (placed, read) in kustomization
-            .configurations
-            .iter()
-            .map(|p| (p, read_config as fn(&[u8], &Arc<str>) -> Result<Config, Violations>))
-            .chain(kustomization.crds.iter().map(|p| (p, read_crds as _)))
-        {
-            match place.folder.read_file(placed) {
-                Ok((bytes, file)) => match read(&bytes, &file) {
-                    Ok(more) => merge(&Arc::new(more), &placed.1, wrong),
-                    Err(more) => wrong.extend(more),
-                },
-                Err(violation) => wrong.push(*violation),
-            }
+        // The order of these merges shows: a spec for one kind that comes first hides the
+        // general one that comes after it.
+        let own = read_configs(&kustomization.configurations, place, read_config, wrong);
+        let mut specs = Config::default_specs();
+        if !kustomization.configurations.is_empty() {
+            let at = kustomization.place("configurations");
+            note(Arc::make_mut(&mut specs).merge(&own), &at, wrong);
+        }
+        note(merge_config(config, &specs), &kustomization.place("configurations"), wrong);
+        if !kustomization.crds.is_empty() {
+            let crds = Arc::new(read_configs(&kustomization.crds, place, read_crds, wrong));
+            note(merge_config(config, &crds), &kustomization.place("crds"), wrong);
         }
     }
 
@@ -256,6 +252,7 @@ impl Compiler {
                 Err(more) => wrong.extend(more),
             }
         }
+        self.file_name.clone_from(&kustomization.file_name);
         match self.plugins(&kustomization.generators, "generators", place, &mut Config::default_specs()) {
             Ok(more) => ops.extend(more),
             Err(more) => wrong.extend(more),
@@ -283,12 +280,37 @@ impl Compiler {
     }
 }
 
-/// Adds field specs; most often both are the same and nothing is done.
+fn note(merged: Result<(), String>, at: &Origin, wrong: &mut Violations) {
+    if let Err(why) = merged {
+        wrong.push(Violation::error(why).at(at.clone()));
+    }
+}
+
+/// Reads files of field specs into one.
+fn read_configs(
+    paths: &[Placed],
+    place: &Place<'_>,
+    read: fn(&[u8], &Arc<str>) -> Result<Config, Violations>,
+    wrong: &mut Violations,
+) -> Config {
+    let mut all = Config::default();
+    for placed in paths {
+        let file = place.folder.read_file(placed).map_err(|v| vec![*v]);
+        match file.and_then(|(bytes, file)| read(&bytes, &file)) {
+            Ok(more) => note(all.merge(&more), &placed.1, wrong),
+            Err(more) => wrong.extend(more),
+        }
+    }
+    all
+}
+
+/// Adds field specs; most often both are the built-in ones and nothing is done.
 fn merge_config(into: &mut Arc<Config>, more: &Arc<Config>) -> Result<(), String> {
-    if Arc::ptr_eq(into, more) {
+    let builtin = Arc::ptr_eq(more, &Config::default_specs());
+    if Arc::ptr_eq(into, more) && builtin {
         return Ok(());
     }
-    if **into == Config::default() {
+    if builtin && **into == Config::default() {
         *into = more.clone();
         return Ok(());
     }

@@ -23,16 +23,18 @@ use crate::suggest::did_you_mean;
 use crate::yaml::{Limits, Node, read};
 use std::sync::Arc;
 
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "AnnotationsTransformer",
     "ConfigMapGenerator",
     "HashTransformer",
+    "IAMPolicyGenerator",
     "ImageTagTransformer",
     "LabelTransformer",
     "NamespaceTransformer",
     "PatchJson6902Transformer",
     "PatchStrategicMergeTransformer",
     "PatchTransformer",
+    "PrefixSuffixTransformer",
     "PrefixTransformer",
     "ReplacementTransformer",
     "ReplicaCountTransformer",
@@ -88,7 +90,12 @@ impl Compiler {
         let (text, at) = placed;
         let inline = text.contains('\n') || text.contains(": ") || text.trim_start().starts_with('{');
         let resources: Vec<Resource> = if inline {
-            read_manifests(text.as_bytes(), &at.file, None)?
+            let mut resources = read_manifests(text.as_bytes(), &at.file, None)?;
+            if self.trace {
+                let origin = Provenance::file(place.traced(&self.file_name));
+                resources.iter_mut().for_each(|r| r.origin = Some(origin.clone()));
+            }
+            resources
         } else {
             let op = self.resource(placed, place, &mut config.clone())?;
             run_alone(&[op])?
@@ -155,17 +162,10 @@ impl Compiler {
                 change(Change::Texts { pairs: fields.text_map("labels", wrong), specs: specs(wrong) })
             }
             "NamespaceTransformer" => change(Change::Namespace(namespace(&fields, specs(wrong), wrong))),
-            "PrefixTransformer" | "SuffixTransformer" => {
-                let (key, end) = match plugin.kind.as_str() {
-                    "PrefixTransformer" => ("prefix", End::Prefix),
-                    _ => ("suffix", End::Suffix),
-                };
-                only(&fields, &[key, "fieldSpecs"], wrong);
-                if fields.entry("fieldSpecs").is_none() {
-                    let message = "`fieldSpecs` is missing: which names are changed";
-                    wrong.push(Violation::error(message).at(at.clone()).hint("- path: metadata/name"));
-                }
-                change(Change::Names { text: fields.text(key, wrong), end, specs: specs(wrong) })
+            "PrefixTransformer" => names(&fields, &[("prefix", End::Prefix)], wrong),
+            "SuffixTransformer" => names(&fields, &[("suffix", End::Suffix)], wrong),
+            "PrefixSuffixTransformer" => {
+                names(&fields, &[("prefix", End::Prefix), ("suffix", End::Suffix)], wrong)
             }
             "ImageTagTransformer" => {
                 only(&fields, &["imageTag", "fieldSpecs"], wrong);
@@ -197,6 +197,7 @@ impl Compiler {
             "PatchTransformer" | "PatchJson6902Transformer" | "PatchStrategicMergeTransformer" => {
                 self.patch_plugin(plugin, &fields, place, wrong)
             }
+            "IAMPolicyGenerator" => self.iam_policy(plugin, &fields, wrong),
             "ConfigMapGenerator" | "SecretGenerator" => self.generator_plugin(plugin, &fields, place, wrong),
             other => {
                 let mut violation =
@@ -246,6 +247,36 @@ impl Compiler {
             Op::Change(Box::new(Change::Patch(Box::new(patch))), at, None)
         };
         patches.into_iter().map(op).collect()
+    }
+
+    /// Makes the service account that stands for one of Google's.
+    fn iam_policy(&self, plugin: &Plugin, fields: &Fields<'_>, wrong: &mut Wrong) -> Vec<Op> {
+        only(fields, &["cloud", "kubernetesService", "serviceAccount"], wrong);
+        let cloud = fields.text("cloud", wrong);
+        if cloud != "gke" {
+            let message = format!("the cloud `{cloud}` is not supported, only gke");
+            wrong.push(Violation::error(message).at(fields.origin()).key("cloud"));
+        }
+        let mut text =
+            |map: &str, key: &str| fields.map(map, map).map(|f| f.text(key, wrong)).unwrap_or_default();
+        let (name, namespace) = (text("kubernetesService", "name"), text("kubernetesService", "namespace"));
+        let (account, project) = (text("serviceAccount", "name"), text("serviceAccount", "projectId"));
+        let mut resource = Resource::new(serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {
+                "annotations": {
+                    "iam.gke.io/gcp-service-account": format!("{account}@{project}.iam.gserviceaccount.com"),
+                },
+                "name": name,
+            },
+        }));
+        resource.set_namespace(&namespace);
+        resource.at = Some(fields.origin());
+        if self.trace {
+            resource.origin.clone_from(&plugin.provenance);
+        }
+        vec![Op::Generate(Box::new(resource), fields.origin())]
     }
 
     fn generator_plugin(
@@ -323,6 +354,23 @@ fn settle(node: &mut Node, line: u32) {
             settle(&mut e.value, line);
         }),
     }
+}
+
+/// Compiles the ends of names that a configuration object adds to.
+fn names(fields: &Fields<'_>, ends: &[(&str, End)], wrong: &mut Wrong) -> Vec<Op> {
+    let mut known: Vec<&str> = ends.iter().map(|(key, _)| *key).collect();
+    known.push("fieldSpecs");
+    only(fields, &known, wrong);
+    if fields.entry("fieldSpecs").is_none() {
+        let message = "`fieldSpecs` is missing: which names are changed";
+        wrong.push(Violation::error(message).at(fields.origin()).hint("- path: metadata/name"));
+    }
+    let specs = read_field_specs(fields, "fieldSpecs", wrong);
+    let change = |(key, end): &(&str, End), wrong: &mut Wrong| {
+        let names = Change::Names { text: fields.text(key, wrong), end: *end, specs: specs.clone() };
+        Op::Change(Box::new(names), fields.origin(), None)
+    };
+    ends.iter().map(|e| change(e, wrong)).collect()
 }
 
 /// Notes unknown fields of a configuration object.

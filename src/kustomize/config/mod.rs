@@ -75,9 +75,6 @@ impl Config {
     /// # Errors
     /// Both name a field and disagree about making it.
     pub fn merge(&mut self, other: &Config) -> Result<(), String> {
-        if self == other {
-            return Ok(());
-        }
         let mut other = other.clone();
         for ((_, into), (_, more)) in self.sections().into_iter().zip(other.sections()) {
             merge_specs(into, more)?;

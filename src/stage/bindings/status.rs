@@ -105,6 +105,16 @@ pub struct BindingStatus {
     pub name: String,
     /// Where the binding stands.
     pub at: String,
+    /// Its status, in the shape of the API document.
+    pub status: Status,
+    /// Cluster by cluster.
+    pub clusters: Vec<OnCluster>,
+}
+
+/// The status of one binding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
     /// Its phase.
     pub phase: Phase,
     /// One sentence.
@@ -114,10 +124,14 @@ pub struct BindingStatus {
     /// The webhook, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_configuration: Option<WebhookConfiguration>,
+    /// The namespace of an organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The webhook URL of an organization that has one.
+    #[serde(rename = "webhookURL", skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<String>,
     /// What stands in the GitOps repository.
     pub provisioned_resources: ProvisionedResources,
-    /// Cluster by cluster.
-    pub clusters: Vec<OnCluster>,
 }
 
 /// What Argo CD says of an Application.
@@ -199,11 +213,15 @@ fn of_failed(failed: &FailedBinding) -> BindingStatus {
         kind,
         name,
         at: failed.at.to_string(),
-        phase: if waits && more == 0 { Phase::Pending } else { Phase::Failed },
-        message: crate::redact::redact(&message).into_owned(),
-        conditions: Vec::new(),
-        webhook_configuration: None,
-        provisioned_resources: ProvisionedResources::default(),
+        status: Status {
+            phase: if waits && more == 0 { Phase::Pending } else { Phase::Failed },
+            message: crate::redact::redact(&message).into_owned(),
+            conditions: Vec::new(),
+            webhook_configuration: None,
+            namespace: None,
+            webhook_url: None,
+            provisioned_resources: ProvisionedResources::default(),
+        },
         clusters: Vec::new(),
     }
 }
@@ -218,15 +236,21 @@ fn of_subject(subject: &Subject, all: &Subjects, sight: &Sight) -> BindingStatus
     let clusters: Vec<OnCluster> = seen.iter().map(|(c, s)| on_cluster(c, s)).collect();
     let (phase, message) = phase_of(subject, &seen);
     let webhook = webhook_of(subject, all);
+    let of_organization = matches!(subject.id, SubjectId::Organization(_));
+    let text = |key: &str| subject.context[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
     BindingStatus {
         kind: kind_of(&subject.id),
         name: name_of(&subject.id),
         at: subject.at.to_string(),
-        phase,
-        message,
-        conditions: conditions(subject, &seen, webhook.as_ref()),
-        webhook_configuration: webhook,
-        provisioned_resources: provisioned(&seen),
+        status: Status {
+            phase,
+            message,
+            conditions: conditions(subject, &seen, webhook.as_ref()),
+            namespace: of_organization.then(|| text("namespace")).flatten(),
+            webhook_url: of_organization.then(|| text("webhookUrl")).flatten(),
+            webhook_configuration: webhook,
+            provisioned_resources: provisioned(&seen),
+        },
         clusters,
     }
 }
@@ -413,8 +437,10 @@ fn provisioned(seen: &[(&ClusterId, &Seen)]) -> ProvisionedResources {
 
 /// Returns the statuses as a table for people.
 pub fn table(all: &[BindingStatus]) -> String {
-    let rows: Vec<[&str; 4]> =
-        all.iter().map(|s| [s.kind, s.name.as_str(), s.phase.word(), s.message.as_str()]).collect();
+    let rows: Vec<[&str; 4]> = all
+        .iter()
+        .map(|s| [s.kind, s.name.as_str(), s.status.phase.word(), s.status.message.as_str()])
+        .collect();
     let head = ["KIND", "NAME", "PHASE", "MESSAGE"];
     let width =
         |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);

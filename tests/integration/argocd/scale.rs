@@ -2,6 +2,7 @@
 
 use super::play::play;
 use super::scenario::{App, Odd, Scenario, Server};
+use hydrant::audit::AuditRecord;
 use hydrant::model::sync::SyncResult;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -38,6 +39,7 @@ fn five_hundred_applications_in_a_graph_four_deep_all_go_live() {
         }
         level = names;
     }
+    let edges: Vec<(String, Vec<String>)> = apps.iter().map(|a| (a.name.clone(), a.needs.clone())).collect();
     let server = Server { answer_millis: 10, concurrency: Some(16), ..Server::default() };
     let begun = Instant::now();
     let played = play(&scenario(apps, server, Vec::new()));
@@ -45,7 +47,20 @@ fn five_hundred_applications_in_a_graph_four_deep_all_go_live() {
     let outcomes = &played.result.outcomes;
     assert_eq!(outcomes.iter().filter(|o| o.result == SyncResult::Live).count(), 500);
     assert_eq!(outcomes.iter().map(|o| o.wave).max(), Some(3));
-    // Needs come first: whoever is deeper was asked for later than what it needs was live.
+    // Nobody is asked for anything before what it needs has come to its end.
+    let line =
+        |app: &str, event: &str| played.audit.iter().find(|r| r.application == app && r.event == event);
+    let mut checked = 0;
+    for (name, needs) in &edges {
+        for need in needs {
+            let (asked, done) = (line(name, "request").unwrap(), line(need, "outcome").unwrap());
+            let at = |r: &AuditRecord| r.time.parse::<jiff::Timestamp>().unwrap();
+            let begun = at(asked) - jiff::SignedDuration::from_millis(asked.millis as i64);
+            assert!(begun >= at(done), "{name} began at {begun}, before {need} was through at {}", done.time);
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 495);
     let world = played.argocd.lock();
     let posts: usize = world.apps.values().map(|a| a.posts.len()).sum();
     assert_eq!(posts, 251, "each manual Application is asked for once, no automated one");

@@ -147,6 +147,18 @@ fn a_token_says_when_it_expires() {
 }
 
 #[test]
+fn a_header_takes_its_value_from_the_environment() {
+    let raw = with(RawServer {
+        headers: BTreeMap::from([("X-Proxy-Key".to_owned(), "PROXY_KEY".to_owned())]),
+        ..url("https://argo.example")
+    });
+    let given = env(&[("ARGOCD_API_TOKEN", "a.b.c"), ("PROXY_KEY", "hunter2")]);
+    let settings = ArgoSettings::resolve(&raw, &BTreeMap::new(), &given).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert!(refused(&raw)[0].message.contains("`PROXY_KEY` is not set"));
+}
+
+#[test]
 fn an_alert_webhook_needs_its_variable_and_https() {
     let raw: RawArgoSettings = serde_json::from_value(serde_json::json!({
         "alerts": [{"urlEnv": "A"}, {"urlEnv": "B", "format": "slack"}, {"urlEnv": "C"}]

@@ -70,7 +70,15 @@ fn local_runs_one_small_replica_where_prod_runs_what_the_team_asked_and_two_tunn
 
 #[test]
 fn a_fleets_overlay_comes_after_the_built_in_one() {
-    let own = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\npatches:\n  - target: {kind: Deployment, name: mcp-server-harbour-docs}\n    patch: '[{op: replace, path: /spec/replicas, value: 2}]'\n";
+    let own = "apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+patches:
+  - target: {kind: Deployment, name: mcp-server-harbour-docs}
+    patch: |-
+      - op: replace
+        path: /spec/replicas
+        value: 2
+";
     let files = [("bindings/all.yaml", BINDINGS), ("overlays/local/kustomization.yaml", own)];
     let out = render_with(&[cluster("c", "local")], &files).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(deployment(&out, "mcp-server-harbour-docs")["spec"]["replicas"], 2);
