@@ -83,7 +83,7 @@ fn credentials_come_as_mounted_files_and_the_cache_is_a_folder_of_its_own() {
     let hydrant = &pod["containers"][0];
     let mounts = hydrant["volumeMounts"].as_array().unwrap();
     let mounted = |path: &str| mounts.iter().any(|m| path.starts_with(m["mountPath"].as_str().unwrap()));
-    for variable in ["HYDRANT_GIT_USERNAME_FILE", "HYDRANT_GIT_PASSWORD_FILE"] {
+    for variable in ["HYDRANT_GIT_USERNAME_FILE", "HYDRANT_GIT_PASSWORD_FILE", "ARGOCD_API_TOKEN_FILE"] {
         let env = hydrant["env"].as_array().unwrap();
         let set = env.iter().find(|e| e["name"] == variable).unwrap_or_else(|| panic!("no {variable}"));
         assert!(mounted(set["value"].as_str().unwrap()), "{variable} names a file that is mounted");
