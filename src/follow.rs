@@ -70,6 +70,8 @@ pub struct Follower<'a> {
     pub settings: &'a ArgoSettings,
     /// What the run was told.
     pub request: &'a DeliveryRequest,
+    /// The fleet's commit, for the audit trail.
+    pub source: Option<String>,
     /// Show no live lines.
     pub quiet: bool,
 }
@@ -122,7 +124,7 @@ impl Follower<'_> {
             apps,
             known: known.iter().map(|k| k.app.clone()).collect(),
             revision: commit.to_string(),
-            source_commit: None,
+            source_commit: self.source.clone(),
             run_id: run_id(&commit, self.request.seconds),
             wait: wish.wait,
             timeout: wish.timeout,

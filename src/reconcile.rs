@@ -209,9 +209,15 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
-        let follower = argocd.as_ref().filter(|settings| follow::is_configured(settings)).map(|settings| {
-            Follower { fleet: &fleet, target: &target, settings, request, quiet: tools.quiet }
-        });
+        let follower =
+            argocd.as_ref().filter(|settings| follow::is_configured(settings)).map(|settings| Follower {
+                fleet: &fleet,
+                target: &target,
+                settings,
+                request,
+                source: definitions.source.commit.clone(),
+                quiet: tools.quiet,
+            });
         let follower = follower.as_ref().zip(tools.sync);
         let run =
             delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request, follower };

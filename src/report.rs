@@ -178,10 +178,7 @@ impl Report {
 
     /// Returns the exit code of a run that delivers: the highest of 70 > 4 > 3 > 5 > 2 > 0 wins.
     pub fn delivery_code(&self) -> u8 {
-        // 70 > 4 > 3 > 5 > 2 > 0 (`DESIGN.md`, Commands).
-        let rank = |code: &u8| [0, 1, 2, 5, 3, 4, 70].iter().position(|c| c == code);
-        let syncs = self.syncs.iter().map(|s| s.exit);
-        syncs.chain([self.own_code()]).max_by_key(rank).unwrap_or(0)
+        worst(self.syncs.iter().map(|s| s.exit).chain([self.own_code()]))
     }
 
     fn own_code(&self) -> u8 {
@@ -238,6 +235,12 @@ impl Report {
         }
         counts
     }
+}
+
+/// Returns the exit code that wins: 70 > 4 > 3 > 5 > 2 > 1 > 0 (`DESIGN.md`, Commands).
+pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let rank = |code: &u8| [0, 1, 2, 5, 3, 4, 70].iter().position(|c| c == code);
+    codes.into_iter().max_by_key(rank).unwrap_or(0)
 }
 
 /// Returns the violations that are worth a line of their own, errors first.

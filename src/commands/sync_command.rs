@@ -11,6 +11,7 @@ use crate::model::fleet::Destination;
 use crate::model::sync::AppRef;
 use crate::model::tree::ObjectId;
 use crate::reconcile::{self, Tools};
+use crate::report::worst;
 use crate::stage::apps::Applied;
 use crate::stop::Stop;
 use crate::telemetry::Shown;
@@ -33,7 +34,14 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
     let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop: &stop, sync: None, quiet };
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, &tools)?;
     let all = reconcile::destinations(&fleet, &mut target, &request);
-    let follower = Follower { fleet: &fleet, target: &target, settings: &settings, request: &request, quiet };
+    let follower = Follower {
+        fleet: &fleet,
+        target: &target,
+        settings: &settings,
+        request: &request,
+        source: definitions.source.commit.clone(),
+        quiet,
+    };
     let mut found = Violations::new();
     let listed: Vec<(Destination, Vec<Applied>)> = all
         .into_iter()
@@ -55,7 +63,7 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
             SyncFormat::Text => print(&report.text())?,
             SyncFormat::Json => print(&report.json())?,
         }
-        code = code.max(report.exit);
+        code = worst([code, report.exit]);
     }
     Ok(code)
 }
