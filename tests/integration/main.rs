@@ -8,5 +8,6 @@ mod git_http;
 mod git_local;
 mod git_settle;
 mod support;
+mod templates;
 mod tenants;
 mod yaml;
