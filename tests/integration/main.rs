@@ -4,6 +4,7 @@
 mod argocd;
 mod catalog;
 mod common;
+mod firewall;
 mod git_http;
 mod git_local;
 mod git_settle;
