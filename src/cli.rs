@@ -45,6 +45,10 @@ pub enum Command {
     Run(RunArgs),
     /// Render the fleet and show what would change; writes nothing but --out
     Render(RenderArgs),
+    /// Ask Argo CD to sync what the last delivery changed, and follow it
+    Sync(SyncArgs),
+    /// Show the audit trail of syncs as a table
+    Audit(AuditArgs),
     /// Check the inputs and the rendered manifests, without Git and without network
     Validate(ValidateArgs),
     /// Build a kustomization: what `kubectl kustomize DIR` prints
@@ -52,6 +56,8 @@ pub enum Command {
     /// Show where things come from
     #[command(subcommand)]
     Explain(Explain),
+    /// Show the phase of every organization, tenant and knowledge base
+    Status(StatusArgs),
     /// Print the JSON Schema of a file that Hydrant reads
     Schema {
         /// The file
@@ -112,12 +118,24 @@ pub struct DestinationArgs {
     /// Take a folder that bears no mark of this fleet
     #[arg(long, value_name = "ENV/CLUSTER", value_delimiter = ',', env = "HYDRANT_ADOPT")]
     pub adopt: Vec<String>,
+    /// What becomes of edits that others made under our marks
+    #[arg(long, value_enum, default_value_t, env = "HYDRANT_DRIFT")]
+    pub drift: crate::stage::diff::Drift,
+    /// End a rollback that is honoured: ENV/CLUSTER or ENV/CLUSTER/UNIT-PATH
+    #[arg(long, value_name = "UNIT", value_delimiter = ',', env = "HYDRANT_RELEASE")]
+    pub release: Vec<String>,
+    /// Deliver although the branch has what a newer commit of the fleet gave
+    #[arg(long, env = "HYDRANT_ALLOW_OLDER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_older: bool,
     /// Go on although the branch was rewritten or deleted since the last run
     #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
     pub accept_rewritten: bool,
     /// A file of certificates (PEM) to trust beside the system's
     #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Append each request to Argo CD and each outcome to this file, one JSON object a line
+    #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT")]
+    pub audit: Option<PathBuf>,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,
@@ -132,6 +150,12 @@ pub struct RunArgs {
     /// Where to deliver
     #[command(flatten)]
     pub destination: DestinationArgs,
+    /// How the sync of what was delivered is followed, where an Argo CD server is configured
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// Deliver only, and leave Argo CD alone
+    #[arg(long, env = "HYDRANT_NO_SYNC", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_sync: bool,
     /// Run once and end (the default)
     #[arg(long, conflicts_with = "interval")]
     pub once: bool,
@@ -144,6 +168,80 @@ pub struct RunArgs {
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,
+}
+
+/// How a sync is followed.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Sync")]
+pub struct WaitArgs {
+    /// Follow each Application until it is healthy, until the operation ended, or not at all
+    #[arg(long, value_enum, default_value_t, env = "HYDRANT_WAIT")]
+    pub wait: Wait,
+    /// The longest time for one Application: 30s, 10m, 1h
+    #[arg(long, value_name = "TIME", default_value = "10m", env = "HYDRANT_TIMEOUT", value_parser = duration)]
+    pub timeout: std::time::Duration,
+}
+
+/// How far a sync is followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Until the commit is live and the Application healthy
+    #[default]
+    Health,
+    /// Until Argo CD's operation has ended
+    Operation,
+    /// Not at all
+    None,
+}
+
+/// `hydrant sync`.
+#[derive(Clone, Debug, Args)]
+pub struct SyncArgs {
+    /// What may be synced
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Where it was delivered
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// How it is followed
+    #[command(flatten)]
+    pub wait: WaitArgs,
+    /// Only these Applications, whether the last delivery changed them or not
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub app: Vec<String>,
+    /// Sync to this commit (40 hex digits) instead of the branch's head
+    #[arg(long, value_name = "COMMIT")]
+    pub revision: Option<String>,
+    /// Ask Argo CD to try, and apply nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The form of the result
+    #[arg(long, value_enum, default_value_t)]
+    pub format: SyncFormat,
+}
+
+/// The forms of a sync's result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SyncFormat {
+    /// For people
+    #[default]
+    Text,
+    /// JSON
+    Json,
+}
+
+/// `hydrant audit`.
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    /// The file of the audit trail
+    #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT")]
+    pub audit: PathBuf,
+    /// Only this Application
+    #[arg(long, value_name = "NAME")]
+    pub app: Option<String>,
+    /// Only this commit
+    #[arg(long, value_name = "COMMIT")]
+    pub commit: Option<String>,
 }
 
 /// `hydrant render`.
@@ -212,6 +310,58 @@ pub enum Explain {
     Values(ExplainValues),
     /// List the components and where they are enabled
     Components(ExplainComponents),
+    /// Show every object of a binding, and what it may do
+    Binding(ExplainBinding),
+    /// List where each secret is read, by name
+    Secrets(ExplainSecrets),
+}
+
+/// `hydrant explain binding`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainBinding {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// A tenant, organization or knowledge base; `tenant/x` says which is meant
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// `hydrant explain secrets`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainSecrets {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// `hydrant status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The fleet
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// What to compare with
+    #[command(flatten)]
+    pub destination: DestinationArgs,
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
+/// The forms of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// A table
+    #[default]
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
 }
 
 /// `hydrant explain values`.

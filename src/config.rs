@@ -2,7 +2,7 @@
 
 use crate::edge::git::GitSettings;
 use crate::error::{Error, Result};
-use crate::stage::diff::AllowDelete;
+use crate::stage::diff::{AllowDelete, Drift};
 use crate::stage::units::Selection;
 use std::path::PathBuf;
 
@@ -34,12 +34,22 @@ pub struct DeliveryRequest {
     pub allow_delete: Vec<String>,
     /// Folders without our mark that are given to us.
     pub adopt: Vec<String>,
+    /// What becomes of drift.
+    pub drift: Drift,
+    /// Rollbacks that are ended.
+    pub release: Vec<String>,
+    /// Deliver although what was delivered came from a newer source commit.
+    pub allow_older: bool,
     /// The author, instead of the one in hydrant.yaml.
     pub author: Option<String>,
     /// The time of commits, in seconds since 1970.
     pub seconds: i64,
     /// How repositories are reached.
     pub git: GitSettings,
+    /// The Argo CD server that the environment names, if any.
+    pub argocd_server: Option<String>,
+    /// The file of the audit trail.
+    pub audit: Option<PathBuf>,
     /// The folder of caches.
     pub cache: Option<PathBuf>,
 }

@@ -145,8 +145,8 @@ impl fmt::Display for Violation {
         }
         write!(f, "{}", self.message)?;
         if let Some(hint) = &self.hint {
-            for line in hint.lines() {
-                write!(f, "\n  hint: {line}")?;
+            for (i, line) in hint.lines().enumerate() {
+                write!(f, "\n{}{line}", if i == 0 { "  hint: " } else { "        " })?;
             }
         }
         Ok(())

@@ -30,7 +30,7 @@ impl Trailers {
 }
 
 /// Returns the digest of every input byte.
-fn inputs(fleet: &Tree, builtin: &Tree) -> String {
+pub fn inputs(fleet: &Tree, builtin: &Tree) -> String {
     let mut hasher = blake3::Hasher::new();
     for tree in [fleet, builtin] {
         for (path, bytes) in &tree.files {

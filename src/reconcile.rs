@@ -4,28 +4,28 @@
 //! load → resolve → ( render → overlay → validate ) per unit → gather → diff → commit → report
 //! ```
 
-use crate::config::{DeliveryRequest, RenderRequest, author};
-use crate::definition::{Definitions, Strictness, define};
+use crate::config::{DeliveryRequest, RenderRequest};
+use crate::definition::tree::Tree;
+use crate::definition::{Definitions, Source, Strictness, define};
+use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
-use crate::edge::git::{
-    GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, Signature, publish,
-};
 use crate::edge::load::load;
-use crate::error::{Error, ErrorKind, Result, Violation, Violations};
-use crate::message::{self, Trailers};
+use crate::error::{Error, Result, Violation, Violations};
+use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::settings::Deliver;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
-use crate::report::{DestinationReport, Report, Said, Status};
+use crate::report::{Report, Said, Status};
+use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::units::{Selection, units};
 use crate::stage::{gather, overlay, render, resolve, validate};
-use crate::stop::{Stop, StoppingClock};
+use crate::stop::Stop;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Told about progress; the line itself prints nothing.
@@ -46,6 +46,10 @@ pub struct Tools<'a> {
     pub progress: &'a dyn Progress,
     /// Set when the run is to end.
     pub stop: &'a Stop,
+    /// How far Argo CD is followed after a delivery; not at all without.
+    pub sync: Option<&'a Wish>,
+    /// Say less.
+    pub quiet: bool,
 }
 
 /// Reads what a fleet's files say.
@@ -54,6 +58,10 @@ pub struct Tools<'a> {
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
     let (tree, source) = load(&request.fleet)?;
+    defined(tree, source, request)
+}
+
+fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Definitions> {
     let strictness = Strictness { compat: request.strict_compat };
     let mut definitions = define(tree, builtin(), source, strictness)
         .map_err(|why| Error::input("nothing was rendered: the fleet cannot be read").with(why))?;
@@ -183,19 +191,39 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let definitions = definitions(&request.render)?;
+    let (tree, source) = load(&request.render.fleet)?;
+    let key = shortcut::key(&tree, request);
+    if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
+        return Ok(report);
+    }
+    let definitions = defined(tree, source, &request.render)?;
     let fleet = fleet(&definitions, &request.render.pick)?;
+    let argocd = match tools.sync {
+        Some(_) => {
+            Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
+        }
+        None => None,
+    };
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
     hold_undeliverable(&fleet, &mut target);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
-        let delivered = deliver(&definitions, &fleet, &target, &to, request, tools.stop);
-        record(&mut report, &target, &to, delivered);
+        let follower = argocd.as_ref().filter(|settings| follow::is_configured(settings)).map(|settings| {
+            Follower { fleet: &fleet, target: &target, settings, request, quiet: tools.quiet }
+        });
+        let follower = follower.as_ref().zip(tools.sync);
+        let run =
+            delivery::Run { definitions: &definitions, fleet: &fleet, target: &target, request, follower };
+        run.deliver(&to, tools.stop, &mut report);
     }
     tools.progress.done();
     add_held_clusters(&mut report, &target);
     report.exit = report.delivery_code();
+    if let Some(key) = key {
+        let trees = std::mem::take(&mut report.trees);
+        shortcut::keep(&key, &report, trees, request);
+    }
     Ok(report)
 }
 
@@ -210,7 +238,8 @@ pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
         report.hold(Some(domain), why);
     }
     let notices = fleet.notices.iter().chain(&target.notices);
-    report.notices = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.lasting = crate::report::ordered(notices.cloned().collect()).iter().map(Said::from).collect();
+    report.notices.clone_from(&report.lasting);
     report
 }
 
@@ -269,44 +298,6 @@ pub fn destinations(
     all.into_iter().collect()
 }
 
-/// One destination after its turn.
-struct Delivered {
-    changes: ChangeSet,
-    revision: Revision,
-    created: bool,
-}
-
-fn deliver(
-    definitions: &Definitions,
-    fleet: &Fleet<'_>,
-    target: &TargetState,
-    to: &Destination,
-    request: &DeliveryRequest,
-    stop: &Stop,
-) -> Result<Delivered> {
-    let remote = Remote::parse(&to.repo)?;
-    let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
-    let clock = Arc::new(StoppingClock::new(stop.clone()));
-    let mut repository = Repository::open_with(&remote, &settings, clock)?;
-    let created = repository.created();
-    let settings = &definitions.settings;
-    let allow = request.allowed(&settings.allow_delete);
-    let known_ids = known_ids(definitions);
-    let rules = rules(fleet, &request.render.pick, &allow, &known_ids, &request.adopt);
-    let who = signature(definitions, request)?;
-    let mut publication = Publication::new(to.branch.clone(), who);
-    publication.create_branch = request.create_branch;
-    let trailers = Trailers::of(definitions, fleet, builtin());
-    let mut changes = ChangeSet::default();
-    let revision = publish(&mut repository, &publication, |repository, head| {
-        let base = repository.tree(head.map(|c| c.id))?;
-        changes = diff(target, to, &base, &rules)?;
-        Ok((!changes.edits.is_empty())
-            .then(|| Proposal { edits: changes.edits.clone(), message: message::of(&changes, &trailers) }))
-    })?;
-    Ok(Delivered { changes, revision, created })
-}
-
 /// Returns the identities of all cluster files that could be read.
 pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
     definitions.clusters.iter().map(|c| c.file.id()).collect()
@@ -318,7 +309,7 @@ pub fn rules<'a>(
     pick: &'a Selection,
     allow_delete: &'a AllowDelete,
     known_ids: &'a [ClusterId],
-    adopt: &'a [String],
+    request: &'a DeliveryRequest,
 ) -> Rules<'a> {
     Rules {
         fleet: &fleet.name,
@@ -328,7 +319,9 @@ pub fn rules<'a>(
         known_clusters: &fleet.known_clusters,
         known_ids,
         allow_delete,
-        adopt,
+        adopt: &request.adopt,
+        release: &request.release,
+        settlement: None,
     }
 }
 
@@ -346,65 +339,5 @@ pub fn compare(
 ) -> Result<ChangeSet> {
     let allow = request.allowed(&definitions.settings.allow_delete);
     let known_ids = known_ids(definitions);
-    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, &request.adopt))
-}
-
-fn signature(definitions: &Definitions, request: &DeliveryRequest) -> Result<Signature> {
-    let commit = definitions.settings.commit.clone().unwrap_or_default();
-    let (name, email) = match &request.author {
-        Some(text) => author(text)?,
-        None => (
-            commit.name.unwrap_or_else(|| "Hydrant".into()),
-            commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-        ),
-    };
-    Ok(Signature { name, email, seconds: request.seconds, offset: 0 })
-}
-
-fn record(report: &mut Report, target: &TargetState, to: &Destination, delivered: Result<Delivered>) {
-    let homes: BTreeMap<&ClusterId, &Destination> =
-        target.homes.iter().filter(|(_, home)| *home == to).collect();
-    let delivered = match delivered {
-        Ok(delivered) => delivered,
-        Err(error) => {
-            let status = if error.kind == ErrorKind::Guard { Status::Refused } else { Status::Held };
-            for id in homes.keys() {
-                report.cluster(id, status, &Default::default());
-            }
-            report.error(&error);
-            report.hold(None, &as_violations(&error));
-            return;
-        }
-    };
-    let pushed = delivered.revision.landed == Landed::Pushed;
-    for refusal in &delivered.changes.refused {
-        report.hold(Some(&refusal.domain), &refusal.why);
-        let whole = refusal.domain.subject == SubjectId::Cluster;
-        if whole && !delivered.changes.clusters.contains_key(&refusal.domain.cluster) {
-            report.cluster(&refusal.domain.cluster, Status::Refused, &Default::default());
-        }
-    }
-    for (id, change) in &delivered.changes.clusters {
-        let status = if change.is_empty() { Status::Unchanged } else { Status::Delivered };
-        report.cluster(id, status, change);
-    }
-    report.destinations.push(DestinationReport {
-        repo: to.repo.clone(),
-        branch: to.branch.clone(),
-        commit: delivered.revision.commit.map(|c| c.to_string()),
-        pushed,
-        tries: delivered.revision.tries,
-        created: delivered.created,
-    });
-}
-
-/// Returns an error of a destination as something that the report holds.
-fn as_violations(error: &Error) -> Violations {
-    let mut v = Violation::error(error.message.clone());
-    v.guard = error.kind == ErrorKind::Guard;
-    if !error.hints.is_empty() {
-        v.hint = Some(error.hints.join("\n"));
-    }
-    let cause = std::error::Error::source(error).map(|s| Violation::notice(format!("because: {s}")));
-    [v].into_iter().chain(cause).chain(error.violations.iter().cloned()).collect()
+    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, request))
 }

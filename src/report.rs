@@ -1,9 +1,11 @@
 //! What happened in a run: as text for people, as JSON for monitoring, as an exit code.
 
+use crate::commands::sync::SyncReport;
 use crate::error::{Error, ErrorKind, Severity, Violation};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::target::ClusterChange;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The version of the JSON form.
@@ -19,6 +21,8 @@ pub enum Status {
     Differs,
     /// The branch already has it.
     Unchanged,
+    /// The branch has what a newer commit of the fleet gave.
+    Newer,
     /// It keeps what the branch has: something of it is wrong.
     Held,
     /// A guard refused.
@@ -71,10 +75,10 @@ pub struct HeldReport {
 }
 
 /// A message in a report.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Said {
     /// `error`, `warning` or `notice`.
-    pub severity: &'static str,
+    pub severity: Cow<'static, str>,
     /// Where, as file:line:column.
     pub at: Option<String>,
     /// The key.
@@ -88,7 +92,7 @@ pub struct Said {
 impl From<&Violation> for Said {
     fn from(v: &Violation) -> Self {
         Self {
-            severity: v.severity.word(),
+            severity: v.severity.word().into(),
             at: v.at.as_ref().map(ToString::to_string),
             key: v.key.clone(),
             message: crate::redact::redact(&v.message).into_owned(),
@@ -118,6 +122,18 @@ pub struct Report {
     pub notices: Vec<Said>,
     /// Errors of destinations.
     pub errors: Vec<String>,
+    /// What became of the Applications, one a destination.
+    pub syncs: Vec<SyncReport>,
+    /// The notices that follow from the inputs alone, and come again each run.
+    #[serde(skip)]
+    pub lasting: Vec<Said>,
+    /// True if something has to be said again next time although nothing failed: an edit by
+    /// hand that stays, a cluster that was left alone.
+    #[serde(skip)]
+    pub unfinished: bool,
+    /// The trees that delivered clusters have.
+    #[serde(skip)]
+    pub trees: Vec<crate::edge::clean::CleanCluster>,
     /// The kinds of those errors.
     #[serde(skip)]
     pub kinds: Vec<ErrorKind>,
@@ -148,6 +164,12 @@ impl Report {
         self.held.push(HeldReport { domain, guard, why: why.iter().map(Said::from).collect() });
     }
 
+    /// Adds a unit that keeps what the branch has.
+    pub fn hold_unit(&mut self, unit: &str, why: &[Violation]) {
+        let why = why.iter().map(Said::from).collect();
+        self.held.push(HeldReport { domain: Some(unit.to_owned()), guard: false, why });
+    }
+
     /// Adds the error of a destination.
     pub fn error(&mut self, error: &Error) {
         self.errors.push(crate::redact::redact(&error.message).into_owned());
@@ -156,6 +178,13 @@ impl Report {
 
     /// Returns the exit code of a run that delivers: the highest of 70 > 4 > 3 > 5 > 2 > 0 wins.
     pub fn delivery_code(&self) -> u8 {
+        // 70 > 4 > 3 > 5 > 2 > 0 (`DESIGN.md`, Commands).
+        let rank = |code: &u8| [0, 1, 2, 5, 3, 4, 70].iter().position(|c| c == code);
+        let syncs = self.syncs.iter().map(|s| s.exit);
+        syncs.chain([self.own_code()]).max_by_key(rank).unwrap_or(0)
+    }
+
+    fn own_code(&self) -> u8 {
         let any = |kind: ErrorKind| self.kinds.contains(&kind);
         if any(ErrorKind::Internal) {
             return ErrorKind::Internal.exit_code();
@@ -169,8 +198,10 @@ impl Report {
         if self.held.is_empty() && self.kinds.is_empty() {
             return 0;
         }
-        let any_fine =
-            self.clusters.iter().any(|c| matches!(c.status, Status::Delivered | Status::Unchanged));
+        let any_fine = self
+            .clusters
+            .iter()
+            .any(|c| matches!(c.status, Status::Delivered | Status::Unchanged | Status::Newer));
         if any_fine { ErrorKind::Partial.exit_code() } else { ErrorKind::Input.exit_code() }
     }
 
@@ -200,10 +231,10 @@ impl Report {
     }
 
     /// Returns how many violations of each severity it holds.
-    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+    pub fn counts(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
         for said in self.held.iter().flat_map(|h| &h.why).chain(&self.notices) {
-            *counts.entry(said.severity).or_default() += 1;
+            *counts.entry(&*said.severity).or_default() += 1;
         }
         counts
     }

@@ -1,17 +1,25 @@
 //! One file a subcommand: each is a prefix, a part or a repetition of the line.
 
+mod build;
 mod explain;
+pub mod explain_binding;
+pub mod explain_secrets;
 mod render;
 mod run;
 mod schema;
 mod show;
+pub mod status;
+pub mod sync;
+mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs};
+use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
+use crate::follow::Wish;
+use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
@@ -27,10 +35,15 @@ pub fn main(cli: Cli) -> u8 {
     let done = match &cli.command {
         Command::Run(args) => run::run(args, cli.quiet),
         Command::Render(args) => render::run(args, cli.quiet),
+        Command::Sync(args) => sync_command::run(args, cli.quiet),
+        Command::Audit(args) => sync_command::audit(args),
         Command::Validate(args) => validate::run(args, cli.quiet),
-        Command::Build(args) => build(args),
+        Command::Build(args) => build::run(args, cli.quiet),
         Command::Explain(Explain::Values(args)) => explain::values(args),
         Command::Explain(Explain::Components(args)) => explain::components(args),
+        Command::Explain(Explain::Binding(args)) => explain_binding::run(args),
+        Command::Explain(Explain::Secrets(args)) => explain_secrets::run(args),
+        Command::Status(args) => status::run(args, cli.quiet),
         Command::Schema { of } => schema::run(*of),
         Command::Completions { shell } => schema::completions(*shell),
         Command::Man => schema::man(),
@@ -46,17 +59,26 @@ pub fn main(cli: Cli) -> u8 {
     }
 }
 
-fn build(args: &crate::cli::BuildArgs) -> Result<u8> {
-    let _ = args;
-    Err(Error::internal("the overlay engine lands with its own step"))
-}
-
 fn is_broken_pipe(error: &Error) -> bool {
     error
         .source
         .as_ref()
         .and_then(|s| s.downcast_ref::<std::io::Error>())
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Prints a list as JSON or YAML, or the table that was made of it.
+///
+/// # Errors
+/// A stdout that cannot be written.
+fn print_list<T: serde::Serialize>(rows: &T, table: &str, format: TableFormat) -> Result<()> {
+    let value =
+        || serde_json::to_value(rows).map_err(|e| Error::internal("a list has no JSON form").because(e));
+    match format {
+        TableFormat::Table => print(table),
+        TableFormat::Json => print(&format!("{:#}\n", value()?)),
+        TableFormat::Yaml => print(&crate::yaml::write(&value()?)),
+    }
 }
 
 /// Writes a result to stdout.
@@ -98,6 +120,9 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         create_branch: to.create_branch,
         allow_delete: to.allow_delete.clone(),
         adopt: to.adopt.clone(),
+        drift: to.drift,
+        release: to.release.clone(),
+        allow_older: to.allow_older,
         author: author.cloned(),
         seconds: now(),
         git: GitSettings {
@@ -107,9 +132,12 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
             accept_rewritten: to.accept_rewritten,
             ..GitSettings::default()
         },
+        argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
+        audit: to.audit.clone(),
         cache: to.cache.clone(),
     };
-    request.git.cache = cache_folder(&request).map(|c| c.join("git"));
+    request.cache = cache_folder(&request);
+    request.git.cache = request.cache.as_ref().map(|c| c.join("git"));
     Ok(request)
 }
 
@@ -146,9 +174,19 @@ impl AnyMemo {
     }
 }
 
+/// Returns how far a sync goes.
+fn wish(args: &WaitArgs) -> Wish {
+    let wait = match args.wait {
+        Wait::Health => WaitFor::Health,
+        Wait::Operation => WaitFor::Operation,
+        Wait::None => WaitFor::None,
+    };
+    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+}
+
 /// Opens the memo of a fleet.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
-    let Some(cache) = cache_folder(request) else { return AnyMemo::None(NoMemo) };
+    let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
     let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
     let partial = request.render.pick != Selection::default();
     AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))

@@ -27,7 +27,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let mut target = reconcile::hydrate(
         &fleet,
         &request.render.pick,
-        &Tools { memo: &memo, progress: &Shown::new(quiet), stop: &Stop::never() },
+        &Tools { memo: &memo, progress: &Shown::new(quiet), stop: &Stop::never(), sync: None, quiet },
     )?;
     memo.save();
     let mut report = reconcile::start_report(&fleet, &target);

@@ -30,7 +30,9 @@ pub fn run(args: &RunArgs, quiet: bool) -> Result<u8> {
 fn once(args: &RunArgs, quiet: bool, stop: &Stop) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, args.author.as_ref())?;
     let memo = super::memo(&request);
-    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop };
+    let wish = super::wish(&args.wait);
+    let sync = Some(&wish).filter(|_| !args.no_sync);
+    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop, sync, quiet };
     let report = reconcile::run(&request, &tools)?;
     memo.save();
     show::report(&report, quiet);
@@ -50,6 +52,7 @@ fn text(report: &Report) -> String {
                 format!("{} added, {} changed, {} removed", cluster.added, cluster.changed, cluster.removed)
             }
             Status::Unchanged => "no change".into(),
+            Status::Newer => "left alone: the branch has what a newer commit of the fleet gave".into(),
             Status::Held => "held".into(),
             Status::Refused => "refused".into(),
         };
@@ -68,6 +71,9 @@ fn text(report: &Report) -> String {
     }
     if let Some(to) = report.destinations.iter().find(|to| to.pushed && is_local(&to.repo)) {
         out.push_str(&format!("next: git -C {} show --stat {}\n", to.repo, to.branch));
+    }
+    for sync in &report.syncs {
+        out.push_str(&sync.text());
     }
     out
 }

@@ -56,6 +56,13 @@ pub fn report(report: &Report, quiet: bool) {
     put(&out);
 }
 
+/// Prints messages that stop nothing.
+pub fn messages(said: &[Said]) {
+    let mut out = String::new();
+    said.iter().for_each(|one| message(&mut out, one));
+    put(&out);
+}
+
 fn consequence(out: &mut String, held: &HeldReport) {
     match (&held.domain, held.guard) {
         (Some(domain), true) => line(out, "refused", &format!("{domain} keeps what the branch has")),
@@ -73,9 +80,12 @@ fn message(out: &mut String, said: &Said) {
         text.push_str(&format!("{key}: "));
     }
     text.push_str(&said.message);
-    line(out, said.severity, &text);
-    for hint in said.hint.iter().flat_map(|h| h.lines()) {
-        out.push_str(&format!("  hint: {hint}\n"));
+    line(out, &said.severity, &text);
+    let lines = said.hint.iter().flat_map(|h| h.lines()).enumerate();
+    for (i, hint) in lines {
+        out.push_str(if i == 0 { "  hint: " } else { "        " });
+        out.push_str(hint);
+        out.push('\n');
     }
 }
 

@@ -28,7 +28,7 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     let target = reconcile::hydrate(
         &fleet,
         &request.pick,
-        &Tools { memo: &NoMemo, progress: &Shown::new(quiet), stop: &Stop::never() },
+        &Tools { memo: &NoMemo, progress: &Shown::new(quiet), stop: &Stop::never(), sync: None, quiet },
     )?;
     let mut report = reconcile::start_report(&fleet, &target);
     for id in target.clusters.keys().filter(|id| !target.holds(id, &crate::model::id::SubjectId::Cluster)) {

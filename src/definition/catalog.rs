@@ -52,6 +52,8 @@ pub struct Component {
     pub templates: Arc<Vec<Template>>,
     /// Its source.yaml, if Argo CD renders it.
     pub source: Option<Template>,
+    /// Its argocd.yaml: what its Application has besides.
+    pub application: Option<Template>,
     /// Its text files.
     pub texts: Texts,
     /// Its values' defaults.
@@ -282,6 +284,7 @@ impl Folder<'_> {
             places: node.entries().iter().map(|e| (e.key.clone(), place(&e.key))).collect(),
             templates: Arc::default(),
             source: None,
+            application: None,
             texts: Texts::default(),
             defaults: ValueTree::empty(Origin::file(shown.clone())),
             schema: None,
@@ -339,6 +342,7 @@ impl Folder<'_> {
                     }
                     match Template::compile(shown, text) {
                         Ok(template) if name == "source.yaml" => component.source = Some(template),
+                        Ok(template) if name == "argocd.yaml" => component.application = Some(template),
                         Ok(template) => templates.push(template),
                         Err(why) => component.failed.extend(why),
                     }
@@ -349,6 +353,17 @@ impl Folder<'_> {
             component.failed.push(
                 Violation::error("a component has templates or a source.yaml, not both")
                     .at(component.at.clone()),
+            );
+        }
+        if let Some(extra) = &component.application
+            && component.scope() != Scope::Cluster
+        {
+            component.failed.push(
+                Violation::error(
+                    "a subject's components share one Application, and argocd.yaml speaks of one's own",
+                )
+                .at(Origin::file(extra.file().clone()))
+                .hint("remove it, or give the component `scope: cluster`"),
             );
         }
         component.templates = Arc::new(templates);

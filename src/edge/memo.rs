@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Names the form; another one is not read.
 const MAGIC: &[u8; 16] = b"hydrant memo 1\n\0";
@@ -25,10 +25,16 @@ const HEAD: usize = 32 + 32 + 8;
 /// The memo of one fleet.
 pub struct DiskMemo {
     path: PathBuf,
-    old: Vec<u8>,
-    index: HashMap<[u8; 32], Range<usize>>,
+    /// Read when the first unit is asked for: a run that ends early never needs it.
+    old: OnceLock<Old>,
     keep_unused: bool,
     used: Mutex<Used>,
+}
+
+/// What the file held.
+struct Old {
+    bytes: Vec<u8>,
+    index: HashMap<[u8; 32], Range<usize>>,
 }
 
 #[derive(Default)]
@@ -42,9 +48,14 @@ impl DiskMemo {
     /// of a part of the fleet keeps what it does not use.
     pub fn open(cache: &Path, name: &str, keep_unused: bool) -> Self {
         let path = cache.join("units").join(format!("{}.memo", blake3::hash(name.as_bytes()).to_hex()));
-        let old = read(&path).unwrap_or_default();
-        let index = index(&old);
-        Self { path, old, index, keep_unused, used: Mutex::default() }
+        Self { path, old: OnceLock::new(), keep_unused, used: Mutex::default() }
+    }
+
+    fn old(&self) -> &Old {
+        self.old.get_or_init(|| {
+            let bytes = read(&self.path).unwrap_or_default();
+            Old { index: index(&bytes), bytes }
+        })
     }
 
     /// Writes what this run used, if it made anything new.
@@ -53,7 +64,11 @@ impl DiskMemo {
     /// A cache folder that cannot be written; the delivery does not depend on it.
     pub fn save(&self) -> std::io::Result<()> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let unchanged = used.fresh == 0 && (self.keep_unused || used.units.len() == self.index.len());
+        if used.units.is_empty() {
+            return Ok(());
+        }
+        let Old { bytes: old, index } = self.old();
+        let unchanged = used.fresh == 0 && (self.keep_unused || used.units.len() == index.len());
         if unchanged {
             return Ok(());
         }
@@ -63,17 +78,17 @@ impl DiskMemo {
         let mut out = std::io::BufWriter::new(file.as_file_mut());
         out.write_all(MAGIC)?;
         let mut total = MAGIC.len() as u64;
-        let kept = self.index.keys().filter(|k| self.keep_unused && !used.units.contains_key(*k));
+        let kept = index.keys().filter(|k| self.keep_unused && !used.units.contains_key(*k));
         let mut keys: Vec<&[u8; 32]> = used.units.keys().chain(kept).collect();
         keys.sort();
         for key in keys {
             let encoded;
-            let payload = match (used.units.get(key), self.index.get(key)) {
+            let payload = match (used.units.get(key), index.get(key)) {
                 (Some(Some(hydrated)), _) => {
                     encoded = encode(hydrated);
                     encoded.as_slice()
                 }
-                (_, Some(range)) => &self.old[range.clone()],
+                (_, Some(range)) => &old[range.clone()],
                 _ => continue,
             };
             total += (HEAD + payload.len()) as u64;
@@ -94,10 +109,11 @@ impl DiskMemo {
 
 impl Memo for DiskMemo {
     fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
-        let range = self.index.get(&key.0)?;
+        let Old { bytes: old, index } = self.old();
+        let range = index.get(&key.0)?;
         let head = range.start.checked_sub(HEAD)?;
-        let payload = self.old.get(range.clone())?;
-        let digest = self.old.get(head + 32..head + 64)?;
+        let payload = old.get(range.clone())?;
+        let digest = old.get(head + 32..head + 64)?;
         if blake3::hash(payload).as_bytes() != digest {
             return None;
         }

@@ -1,6 +1,7 @@
 //! The world: all I/O, one service a file.
 
 pub mod argocd;
+pub mod clean;
 pub mod embedded;
 pub mod folder;
 pub mod git;

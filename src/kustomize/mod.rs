@@ -1,22 +1,44 @@
-//! The overlay engine. Its place in the line is here; the engine lands with its own step.
+//! kustomize's behaviour in process: overlays without the kustomize binary.
+//!
+//! ```text
+//! Files → Kustomization → Program (compiled once) → Run (on many sets of objects)
+//! ```
+//!
+//! * [`build`] prints what `kubectl kustomize DIR` prints (kubectl 1.32, kustomize 5.5).
+//! * [`Overlay`] is one kustomization compiled once and applied to many units, whose
+//!   objects stand where `resources` would.
+//!
+//! Behaviour is checked against `kubectl kustomize`: `fixtures/overlays` and
+//! `docs/overlays.md` hold what is the same, what is refused and what differs.
 
-use crate::error::Violations;
-use serde_json::Value;
+mod absorb;
+mod build;
+mod compile;
+mod config;
+mod crds;
+mod fieldspec;
+mod files;
+mod generate;
+mod gvk;
+mod hash;
+mod kustomization;
+mod labels;
+mod loader;
+mod manifest;
+mod merge;
+mod order;
+mod overlay;
+mod program;
+mod provenance;
+mod resource;
+mod resources;
+pub mod schema;
+mod selector;
+mod shared;
+mod text;
+mod transform;
 
-/// One kustomization, compiled.
-#[derive(Debug)]
-pub struct Overlay;
-
-/// Which entries found something.
-#[derive(Debug)]
-pub struct Matched;
-
-impl Overlay {
-    /// Applies it.
-    ///
-    /// # Errors
-    /// None yet.
-    pub fn apply(&self, objects: Vec<Value>) -> Result<(Vec<Value>, Matched), Violations> {
-        Ok((objects, Matched))
-    }
-}
+pub use build::{BuildOptions, Built, build};
+pub use files::{Disk, Files, MAX_FILE, Memory, is_below};
+pub use overlay::{Level, Overlay, OverlayEntry};
+pub use program::Matched;

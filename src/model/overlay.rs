@@ -42,7 +42,10 @@ pub struct Unmatched {
 impl Step {
     /// Returns the entries that are not in a set of matches.
     pub fn unmatched(&self, matched: &Matches) -> Vec<Unmatched> {
-        let _ = matched;
-        Vec::new()
+        let entries = self.overlay.entries().iter().enumerate();
+        entries
+            .filter(|(n, _)| !matched.0.contains(&(self.name, *n)))
+            .map(|(_, entry)| Unmatched { at: entry.origin.clone(), what: entry.what.clone() })
+            .collect()
     }
 }

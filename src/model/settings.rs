@@ -30,6 +30,8 @@ pub struct Settings {
     pub allow_delete: Vec<String>,
     /// What tenants may do.
     pub tenants: super::binding::TenantSettings,
+    /// The Argo CD servers.
+    pub argocd: crate::edge::argocd::settings::RawArgoSettings,
     /// The author of commits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CommitSettings")]

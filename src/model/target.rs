@@ -76,6 +76,21 @@ pub struct Refusal {
     pub why: Violations,
 }
 
+/// A unit that keeps what a person put on the branch.
+#[derive(Clone, Debug)]
+pub struct RolledBack {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its place.
+    pub place: String,
+    /// Who put it there, if this run saw the commit.
+    pub by: Option<crate::stage::settle::By>,
+    /// True for an edit that only stays because drift is to be reported, not put back.
+    pub drift: bool,
+    /// True if this run saw it for the first time.
+    pub fresh: bool,
+}
+
 /// What changes on one destination, compared with one base.
 #[derive(Debug, Default)]
 pub struct ChangeSet {
@@ -85,4 +100,8 @@ pub struct ChangeSet {
     pub clusters: BTreeMap<ClusterId, ClusterChange>,
     /// What guards refused.
     pub refused: Vec<Refusal>,
+    /// What keeps a person's content.
+    pub rolled_back: Vec<RolledBack>,
+    /// True if nothing was compared: the branch has what newer inputs gave.
+    pub left_alone: bool,
 }

@@ -214,6 +214,38 @@ pub fn files_below(
     Ok(found)
 }
 
+/// Returns the id that Git gives to a folder of plain files, by their paths inside it; `None`
+/// for no files at all.
+pub fn folder_id<'p>(files: impl IntoIterator<Item = (&'p str, ObjectId)>) -> Option<ObjectId> {
+    let mut folders: BTreeMap<&str, Vec<(&str, ObjectId)>> = BTreeMap::new();
+    // Git sorts a folder as if its name ended in `/`.
+    let mut entries: BTreeMap<String, (bool, ObjectId)> = BTreeMap::new();
+    for (path, id) in files {
+        match path.split_once('/') {
+            None => {
+                entries.insert(path.to_owned(), (false, id));
+            }
+            Some((folder, rest)) => folders.entry(folder).or_default().push((rest, id)),
+        }
+    }
+    for (name, inside) in folders {
+        if let Some(id) = folder_id(inside) {
+            entries.insert(format!("{name}/"), (true, id));
+        }
+    }
+    if entries.is_empty() {
+        return None;
+    }
+    let mut content = Vec::new();
+    for (name, (is_folder, id)) in entries {
+        content.extend_from_slice(if is_folder { b"40000 " } else { b"100644 " });
+        content.extend_from_slice(name.trim_end_matches('/').as_bytes());
+        content.push(0);
+        content.extend_from_slice(id.as_bytes());
+    }
+    Some(ObjectId::of("tree", &content))
+}
+
 /// Returns the path of a name in a folder; the root folder is `""`.
 pub fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
@@ -229,6 +261,15 @@ mod tests {
         assert_eq!(ObjectId::of_blob(b"hello\n").to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
         // The empty tree's well-known id.
         assert_eq!(ObjectId::of("tree", b"").to_string(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+    }
+
+    #[test]
+    fn a_folder_has_the_id_that_git_gives_it() {
+        // git init; printf a > b.yaml; mkdir b b-c; printf b > b/x; printf c > b-c/y; git add .; git write-tree
+        let files = [("b.yaml", b"a"), ("b/x", b"b"), ("b-c/y", b"c")];
+        let id = folder_id(files.iter().map(|(path, text)| (*path, ObjectId::of_blob(*text))));
+        assert_eq!(id.map(|id| id.to_string()), Some("804e1af0fbc9a18999fea1a6f6b7208a8106e425".to_owned()));
+        assert_eq!(folder_id([]), None);
     }
 
     #[test]

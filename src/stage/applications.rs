@@ -4,6 +4,7 @@
 //! Sources: Argo CD's Application CRD, and what a running server showed about generated
 //! kustomization files, finalizers and `allowEmpty` (`DESIGN.md`, Output).
 
+use super::extras::Extras;
 use crate::definition::catalog::Component;
 use crate::model::component::{OnRemove, ProjectChoice};
 use crate::model::fleet::Cluster;
@@ -169,14 +170,19 @@ pub fn names(cluster: &Cluster<'_>) -> Vec<String> {
     names
 }
 
+/// What the templates of a component say about its Application.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The namespace of what it applies.
+    pub namespace: Option<String>,
+    /// The source that Argo CD renders itself.
+    pub source: Option<Value>,
+    /// What its argocd.yaml adds.
+    pub extras: Extras,
+}
+
 /// Returns the Application of a component that serves the cluster.
-pub fn of_component(
-    cluster: &Cluster<'_>,
-    component: &Component,
-    root: &str,
-    namespace: Option<String>,
-    source: Option<Value>,
-) -> Value {
+pub fn of_component(cluster: &Cluster<'_>, component: &Component, root: &str, made: Made) -> Value {
     let id = UnitId {
         cluster: cluster.id.clone(),
         subject: SubjectId::Cluster,
@@ -187,13 +193,13 @@ pub fn of_component(
         ProjectChoice::Platform => cluster.argocd.project.clone(),
         ProjectChoice::Bootstrap => cluster.argocd.bootstrap_project.clone(),
     };
-    build(
+    let mut app = build(
         cluster,
         Spec {
             name: component_name(cluster, &component.key.id),
             project,
-            applies: source.map_or(Applies::Folder { path, recurse: true }, Applies::Source),
-            namespace,
+            applies: made.source.map_or(Applies::Folder { path, recurse: true }, Applies::Source),
+            namespace: made.namespace,
             wave: component.wave,
             sync: component.file.sync.unwrap_or(cluster.argocd.sync),
             options: component.file.sync_options.clone().unwrap_or_default(),
@@ -202,7 +208,9 @@ pub fn of_component(
             labels: vec![("hydrant.dev/component", file_stem(&component.key.id))],
             ignore_differences: &component.file.ignore_differences,
         },
-    )
+    );
+    made.extras.add_to(&mut app);
+    app
 }
 
 /// Returns the Application that applies a subject's folder.

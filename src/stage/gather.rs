@@ -63,6 +63,9 @@ fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
 }
 
 /// Holds every domain that has an object of the same identity as another unit's on its cluster.
+///
+/// Between equals neither is first. But a team's binding must not stop what others depend on: a
+/// tenant that takes a name of the platform (or of an organization) is held alone.
 fn hold_duplicates(target: &mut TargetState) {
     let mut clashes: Vec<(Domain, Violation)> = Vec::new();
     for (cluster, state) in &target.clusters {
@@ -73,7 +76,11 @@ fn hold_duplicates(target: &mut TargetState) {
             }
         }
         for (object, units) in holders.into_iter().filter(|(_, units)| units.len() > 1) {
+            let lowest = units.iter().map(|(unit, _)| rank(&unit.subject)).max();
             for (i, (unit, at)) in units.iter().enumerate() {
+                if Some(rank(&unit.subject)) != lowest {
+                    continue;
+                }
                 let others: Vec<String> = units
                     .iter()
                     .enumerate()
@@ -91,6 +98,15 @@ fn hold_duplicates(target: &mut TargetState) {
     }
     for (domain, v) in clashes {
         target.held.entry(domain).or_default().push(v);
+    }
+}
+
+/// Returns how many others a subject may stop: the cluster first, a tenant last.
+fn rank(subject: &SubjectId) -> u8 {
+    match subject {
+        SubjectId::Cluster => 0,
+        SubjectId::Organization(_) => 1,
+        SubjectId::Tenant { .. } | SubjectId::KnowledgeBase(_) => 2,
     }
 }
 
@@ -135,8 +151,16 @@ pub fn unmatched(fleet: &Fleet<'_>, target: &TargetState, complete: &dyn Fn(&str
             }
         }
         let held = target.held.keys().any(|d| of_env(&d.cluster));
+        // A unit that failed in a file tells nothing of what that file's entries would find.
+        let broken: BTreeSet<&str> = target
+            .held
+            .iter()
+            .filter(|(d, _)| of_env(&d.cluster))
+            .flat_map(|(_, why)| why.iter().filter_map(|v| v.at.as_ref().map(|at| &*at.file)))
+            .collect();
         for step in cluster.overlays.all().filter(|s| !s.builtin) {
-            found.extend(step.unmatched(&matched).into_iter().map(|u| {
+            let unmatched = step.unmatched(&matched).into_iter().filter(|u| !broken.contains(&*u.at.file));
+            found.extend(unmatched.map(|u| {
                 let message =
                     format!("{} found nothing in any unit of the environment `{}`", u.what, cluster.id.env);
                 let v = if complete(&cluster.id.env) && !held {

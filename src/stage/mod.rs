@@ -1,8 +1,10 @@
 //! The pure verbs of the line: no I/O in here.
 
 pub mod applications;
+pub mod apps;
 pub mod bindings;
 pub mod diff;
+pub mod extras;
 pub mod firewall;
 pub mod gather;
 pub mod lint;

@@ -1,6 +1,7 @@
 //! Fleet → units, one at a time: what each sees, and the key of its bytes.
 
 use super::applications;
+use super::extras::Extras;
 use super::resolve::base_context;
 use crate::definition::catalog::{Component, NamespaceRule};
 use crate::error::{Violation, Violations};
@@ -208,7 +209,12 @@ impl<'f, 'd> Maker<'f, 'd> {
                 Some(made.remove(0).value)
             }
         };
-        let app = applications::of_component(self.cluster, component, &self.fleet.path, namespace, source);
+        let extras = match &component.application {
+            None => Extras::default(),
+            Some(template) => Extras::read(template, context)?,
+        };
+        let made = applications::Made { namespace, source, extras };
+        let app = applications::of_component(self.cluster, component, &self.fleet.path, made);
         let part =
             Part::ComponentApplication { layer: component.key.layer, component: component.key.id.clone() };
         Ok(self.application(SubjectId::Cluster, part, app))

@@ -11,6 +11,7 @@ mod emit;
 mod node;
 mod parse;
 mod scalar;
+mod timestamp;
 
 pub use emit::{write, write_documents, write_json_string};
 pub use node::{Data, Entry, Mark, Node, Scalar};

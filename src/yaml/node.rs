@@ -40,6 +40,8 @@ pub struct Entry {
     pub key: String,
     /// Where the key begins.
     pub key_at: Mark,
+    /// True if the key stood without quotes, so that `1:` is a number to some readers.
+    pub key_plain: bool,
     /// The value.
     pub value: Node,
 }

@@ -19,6 +19,8 @@ pub struct Limits {
     pub scalar_bytes: usize,
     /// How many documents.
     pub documents: usize,
+    /// How many of the nodes may come from aliases.
+    pub repeated: usize,
     /// Whether a leading byte order mark is an error (true for files people write for us).
     pub refuse_bom: bool,
 }
@@ -32,6 +34,7 @@ impl Limits {
             nodes: 200_000,
             scalar_bytes: 8 << 20,
             documents: 10_000,
+            repeated: 200_000,
             refuse_bom: true,
         }
     }
@@ -44,6 +47,7 @@ impl Limits {
             nodes: 20_000_000,
             scalar_bytes: 512 << 20,
             documents: 1_000_000,
+            repeated: 1_000_000,
             refuse_bom: false,
         }
     }
@@ -150,8 +154,11 @@ struct Anchored {
 struct Builder<'t> {
     events: Parser<'t, serde_yaml::granit_parser::StrInput<'t>>,
     text: &'t str,
+    /// The length of the text in characters, if it does not end in a line break.
+    cut_off: Option<usize>,
     limits: Limits,
     nodes: usize,
+    repeated: usize,
     scalar_bytes: usize,
     anchors: HashMap<usize, Anchored>,
 }
@@ -165,8 +172,10 @@ impl<'t> Builder<'t> {
         Self {
             events: Parser::new_from_str_with_options(text, options),
             text,
+            cut_off: (!text.ends_with('\n')).then(|| text.chars().count()),
             limits: *limits,
             nodes: 0,
+            repeated: 0,
             scalar_bytes: 0,
             anchors: HashMap::new(),
         }
@@ -220,11 +229,16 @@ impl<'t> Builder<'t> {
             Event::Alias(id) => return self.repeat(id, at),
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(at, 0, text.len())?;
-                let scalar = Scalar {
-                    text: text.into_owned(),
-                    plain: style == ScalarStyle::Plain,
-                    tag: tag.map(|t| tag_name(&t)),
-                };
+                // The parser writes `~` for a value that is not there.
+                let blank = style == ScalarStyle::Plain && span.start.index() == span.end.index();
+                let mut text = if blank { String::new() } else { text.into_owned() };
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.cut_off.is_some_and(|end| span.end.index() >= end) {
+                    // A block that the end of the text cuts off has no line break at its end.
+                    text.truncate(text.trim_end_matches('\n').len());
+                }
+                let scalar =
+                    Scalar { text, plain: style == ScalarStyle::Plain, tag: tag.map(|t| tag_name(&t)) };
                 (Node { at, data: Data::Scalar(scalar) }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -283,7 +297,7 @@ impl<'t> Builder<'t> {
                 )
                 .hint("keep one of the two"));
             }
-            entries.push(Entry { key: scalar.text, key_at: key.at, value });
+            entries.push(Entry { key: scalar.text, key_at: key.at, key_plain: scalar.plain, value });
         }
         for merge in merges {
             merge_into(&mut entries, merge)?;
@@ -297,6 +311,13 @@ impl<'t> Builder<'t> {
         };
         let (nodes, bytes) = (found.nodes, found.bytes);
         self.count(at, nodes, bytes)?;
+        self.repeated += nodes;
+        if self.repeated > self.limits.repeated {
+            let message = format!("aliases repeat more than the {} nodes allowed", self.limits.repeated);
+            return Err(YamlError::new(at, message).hint(
+                "an alias that repeats aliases grows without end; write the values out or split the file",
+            ));
+        }
         let mut node = self.anchors[&id].node.clone();
         node.at = at;
         Ok(node)

@@ -5,6 +5,9 @@
 //! Checked against kubectl in `tests/integration/yaml.rs`.
 
 use super::node::Scalar;
+use super::timestamp;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Number, Value};
 
 /// Whose rules give a plain scalar its type.
@@ -12,14 +15,20 @@ use serde_json::{Number, Value};
 pub enum Schema {
     /// kubectl and the API server's clients: `yes`, `no`, `on`, `off`, `y`, `n` are booleans.
     Kubectl,
-    /// kustomize: they are strings.
+    /// kustomize: they are strings, and an unquoted date is a time.
     Kustomize,
 }
 
-/// Returns the typed value of a scalar.
+/// Returns the typed value of a scalar. A date or time becomes the text that Go prints for
+/// it, because JSON has no type for one.
 pub(super) fn resolve(s: &Scalar, schema: Schema) -> Result<Value, String> {
     match s.tag.as_deref().map(|t| t.trim_start_matches("tag:yaml.org,2002:")) {
-        Some("str" | "binary" | "!") => return Ok(Value::String(s.text.clone())),
+        Some("str" | "!") => return Ok(Value::String(s.text.clone())),
+        Some("binary") => {
+            let bare: String = s.text.split_whitespace().collect();
+            let bytes = STANDARD.decode(bare).map_err(|_| "the tag `!!binary` wants base64".to_owned())?;
+            return Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        }
         Some(tag @ ("int" | "float" | "bool" | "null")) => {
             let value = plain(&s.text, schema);
             return match (tag, &value) {
@@ -72,6 +81,11 @@ fn special(text: &str, schema: Schema) -> Option<Value> {
     }
     if first == b'.' {
         return text.parse::<f64>().ok().filter(|_| is_float(text)).and_then(float);
+    }
+    if schema == Schema::Kustomize
+        && let Some(time) = timestamp::read(text)
+    {
+        return Some(Value::String(time));
     }
     let bare: String = text.chars().filter(|c| *c != '_').collect();
     integer(&bare).or_else(|| if is_float(&bare) { bare.parse().ok().and_then(float) } else { None })

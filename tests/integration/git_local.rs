@@ -147,6 +147,21 @@ fn many_files_are_written_as_one_pack_that_git_accepts() {
 }
 
 #[test]
+fn many_deliveries_do_not_pile_up_packs_without_end() {
+    let scene = Scene::new();
+    let mut repo = scene.open();
+    for n in 0..60 {
+        let edits: Vec<Edit> =
+            (0..6).map(|f| put(&format!("prod/c{n}/f{f}.yaml"), &format!("{n}"))).collect();
+        deliver(&mut repo, "main", &edits);
+    }
+    let count = git(&scene.path, &["count-objects", "-v"]);
+    assert!(count.contains("packs: 51") && !count.contains("count: 0\n"), "{count}");
+    assert_eq!(git(&scene.path, &["ls-tree", "-r", "--name-only", "main"]).lines().count(), 360);
+    fsck(&scene.path);
+}
+
+#[test]
 fn empty_folders_vanish_and_what_nobody_edits_stays_as_it_is() {
     let scene = Scene::new();
     person_commits(

@@ -9,7 +9,7 @@ use hydrant::stage::bindings::{
     resolve_bindings,
 };
 use hydrant::yaml::{Limits, read};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn cluster(env: &str, name: &str, explicit: bool) -> ClusterView {
@@ -145,12 +145,12 @@ fn the_schema_of_bindings_takes_every_valid_fixture_and_names_the_two_forms() {
 }
 
 #[test]
-fn one_bad_binding_leaves_the_others_alone() {
+fn one_bad_binding_of_a_thousand_leaves_the_others_alone() {
     let mut parts = vec![organization("river-works")];
-    parts.extend((0..50).map(|i| binding(&format!("t{i}"), &format!("river-works/r{i}"), "")));
+    parts.extend((0..999).map(|i| binding(&format!("t{i}"), &format!("river-works/r{i}"), "")));
     parts.push(binding("Bad_Name", "river-works/bad", ""));
     let subjects = resolve_text(&fleet(&parts));
-    assert_eq!(subjects.tenants.len(), 50);
+    assert_eq!(subjects.tenants.len(), 999);
     assert_eq!(subjects.failed.len(), 1);
 }
 
@@ -421,4 +421,93 @@ fn the_order_of_files_changes_nothing() {
         one.failed.iter().map(|f| (&f.id, &f.at)).collect::<Vec<_>>(),
         two.failed.iter().map(|f| (&f.id, &f.at)).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn the_tables_in_the_docs_name_every_fixture_and_only_tests_that_exist() {
+    let docs = std::fs::read_to_string(project("docs/tenants.md")).expect("docs/tenants.md");
+    let quoted: Vec<&str> = docs.split('`').skip(1).step_by(2).collect();
+    for file in std::fs::read_dir(project("fixtures/bindings/invalid")).expect("fixtures") {
+        let path = file.expect("file").path();
+        let name = path.file_stem().expect("name").to_string_lossy().into_owned();
+        assert!(quoted.contains(&name.as_str()), "docs/tenants.md does not name the fixture {name}");
+    }
+    let mut code = String::new();
+    for file in ["tenants", "tenants_rendered", "tenants_defects", "tenants_commands", "tenants_types"] {
+        code += &std::fs::read_to_string(project(&format!("tests/integration/{file}.rs"))).expect("tests");
+    }
+    let tests = quoted.iter().filter(|q| q.matches('_').count() >= 3 && !q.contains(['/', '<', '.']));
+    let mut count = 0;
+    for test in tests {
+        assert!(code.contains(&format!("fn {test}()")), "there is no test {test}");
+        count += 1;
+    }
+    assert!(count > 15, "only {count} tests are named");
+}
+
+/// Puts a value at every scalar of a document, one at a time.
+fn each_scalar(value: &Value, with: &Value, visit: &mut dyn FnMut(&Value)) {
+    fn paths(value: &Value, at: &str, out: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(k, v)| {
+                let key = k.replace('~', "~0").replace('/', "~1");
+                paths(v, &format!("{at}/{key}"), out);
+            }),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(i, v)| paths(v, &format!("{at}/{i}"), out));
+            }
+            _ => out.push(at.to_owned()),
+        }
+    }
+    let mut all = Vec::new();
+    paths(value, "", &mut all);
+    for path in all {
+        let mut changed = value.clone();
+        if let Some(place) = changed.pointer_mut(&path) {
+            *place = with.clone();
+        }
+        visit(&changed);
+    }
+}
+
+#[test]
+fn no_value_anywhere_in_a_binding_stops_the_others_or_the_program() {
+    let odd = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1e300),
+        json!(""),
+        json!(" "),
+        json!("\u{0}"),
+        json!("{{ 7 }}"),
+        json!("../../etc"),
+        json!("ünï.ç"),
+        json!("🦀".repeat(100)),
+        json!("a".repeat(10_000)),
+        json!("-"),
+        json!("a: [b"),
+        json!([]),
+        json!({"a": {"b": ["c"]}}),
+    ];
+    let good = organization("sea-works");
+    let mut count = 0;
+    for (name, text) in valid_fixtures() {
+        for node in read(text.as_bytes(), &Limits::inputs()).expect("yaml") {
+            let value = node.to_value(hydrant::yaml::Schema::Kubectl).expect("typed");
+            for with in &odd {
+                each_scalar(&value, with, &mut |changed| {
+                    let text = hydrant::yaml::write(changed);
+                    let files = [(name.as_str(), text.as_str()), ("bindings/good.yaml", good.as_str())];
+                    let subjects = resolve(&files, &two_clusters(), &strict());
+                    assert!(subjects.organizations.contains_key("sea-works"), "{text}");
+                    for failed in &subjects.failed {
+                        assert!(failed.why.iter().any(Violation::is_error), "a reason for {text}");
+                    }
+                    count += 1;
+                });
+            }
+        }
+    }
+    assert!(count > 800, "only {count} bindings were tried");
 }

@@ -119,7 +119,7 @@ impl Client {
     ) -> Result<Self, Fault> {
         let token = settings.token.read().map_err(|e| Fault::local(FaultKind::Local, e))?;
         if settings.insecure_skip_tls_verify {
-            tracing::warn!(server = %settings.id, "TLS certificates are NOT verified (insecure_skip_tls_verify)");
+            tracing::warn!(server = %settings.id, "TLS certificates are NOT verified (insecureSkipTlsVerify)");
         }
         // W3C trace context: the run is the trace, so Argo CD's own spans join it.
         let trace = blake3::hash(run_id.as_bytes()).to_hex().as_str().chars().take(32).collect();

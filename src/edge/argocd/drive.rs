@@ -7,7 +7,7 @@ use super::fault::{Fault, FaultKind};
 use super::follow::{End, only_pruning_left, out_of_sync};
 use super::task::{Step, Task};
 use super::verdict::{Verdict, spec_holds};
-use crate::model::sync::{AppSource, FailingResource, SyncResult, WaitFor};
+use crate::model::sync::{AppSource, FailingResource, Failure, SyncResult, WaitFor, same_repository};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -35,13 +35,18 @@ impl Task {
         let result = match self.drive().await {
             Ok(result) | Err(result) => result,
         };
+        if result.lets_dependents_start() {
+            // What an earlier try of this run left is over.
+            self.failing.clear();
+        }
         if self.failing.is_empty()
-            && matches!(result, SyncResult::Failed { .. } | SyncResult::TimedOut { .. })
+            && matches!(result, SyncResult::Failed(_) | SyncResult::TimedOut { .. })
             && let Some(app) = &self.last
         {
             self.failing = app.failing();
         }
-        self.say(result.word());
+        self.state = result.word().into();
+        self.show(true);
         self.audit_outcome(&result);
         let revision = self.last.as_ref().map(|a| a.status.sync.revision_of(self.source).to_owned());
         Done {
@@ -58,6 +63,7 @@ impl Task {
         self.source = self.our_source(&app);
         if self.shared.dry_run {
             self.mode = "dry-run";
+            self.audit_what_is_lost(&app);
             return self.sync(app, Pin::Ours).await;
         }
         if app.is_hydrated() {
@@ -83,11 +89,10 @@ impl Task {
             let parent_came_to = parent.as_ref().map(|p| self.others.came_to(p));
             match &found {
                 Some(app) if app.metadata.deletion_timestamp.is_some() && parent.is_none() => {
-                    return Err(SyncResult::Failed {
-                        permanent: true,
-                        reason: "the Application is being deleted".into(),
-                        mend: Fault::local(FaultKind::Deleting, "").mend().map(str::to_owned),
-                    });
+                    return Err(SyncResult::from(
+                        Failure::permanent("the Application is being deleted")
+                            .maybe_mend(Fault::local(FaultKind::Deleting, "").mend()),
+                    ));
                 }
                 Some(app)
                     if app.metadata.deletion_timestamp.is_none()
@@ -154,13 +159,12 @@ impl Task {
 
     fn not_as_delivered(&self) -> SyncResult {
         let parent = self.app.parent.as_deref().unwrap_or("whoever applies it");
-        SyncResult::Failed {
-            permanent: false,
-            reason: format!(
+        SyncResult::from(
+            Failure::passing(format!(
                 "Argo CD has another spec for it than the repository: `{parent}` has not applied ours"
-            ),
-            mend: Some(format!("sync `{parent}` first")),
-        }
+            ))
+            .mend(format!("sync `{parent}` first")),
+        )
     }
 
     fn parent_failed(&self, exists: bool) -> SyncResult {
@@ -217,11 +221,10 @@ impl Task {
                 }
             }
         }
-        Err(SyncResult::Failed {
-            permanent: false,
-            reason: format!("other operations took its place {MOST_REQUESTS} times"),
-            mend: Some("find out who else syncs it; Argo CD runs one operation at a time".into()),
-        })
+        Err(SyncResult::from(
+            Failure::passing(format!("other operations took its place {MOST_REQUESTS} times"))
+                .mend("find out who else syncs it; Argo CD runs one operation at a time"),
+        ))
     }
 
     /// A person who names an Application wants a sync even if nothing differs; but once is enough.
@@ -234,14 +237,13 @@ impl Task {
         let mut none = None;
         match self.follow(app, None, &mut none).await? {
             End::Live => Ok(SyncResult::Live),
+            End::OperationOver => Ok(SyncResult::Asked),
             // It moved on while we looked; what follows is for the next run to see.
             End::Newer(by) => Ok(SyncResult::Superseded { by }),
             End::Failed { phase, message } => Err(failed(&phase, message)),
-            End::OperationOver | End::Replaced | End::Idle(_) => Err(SyncResult::Failed {
-                permanent: false,
-                reason: "it was live and is not any more".into(),
-                mend: None,
-            }),
+            End::Replaced | End::Idle(_) => {
+                Err(SyncResult::from(Failure::passing("it was live and is not any more")))
+            }
         }
     }
 
@@ -274,11 +276,9 @@ impl Task {
     /// Syncs an automated Application by request, to what it tracks: a SHA would be refused.
     async fn explicitly(&mut self) -> Step<SyncResult> {
         if self.explicit_used {
-            return Err(SyncResult::Failed {
-                permanent: false,
-                reason: "neither auto-sync nor an explicit sync brought it to our commit".into(),
-                mend: None,
-            });
+            return Err(SyncResult::from(Failure::passing(
+                "neither auto-sync nor an explicit sync brought it to our commit",
+            )));
         }
         self.failing.clear();
         self.explicit_used = true;
@@ -410,19 +410,12 @@ enum Idle {
 }
 
 fn failed(phase: &str, message: String) -> SyncResult {
-    SyncResult::Failed { permanent: phase != "Error", reason: format!("{phase}: {message}"), mend: None }
+    SyncResult::from(Failure {
+        permanent: phase != "Error",
+        ..Failure::passing(format!("{phase}: {message}"))
+    })
 }
 
 fn stuck(reason: &str, mend: &str) -> SyncResult {
-    SyncResult::Failed { permanent: true, reason: super::fault::short(reason), mend: Some(mend.into()) }
-}
-
-/// Compares as Argo CD does: without scheme, user, `.git` and case of the host.
-fn same_repository(a: &str, b: &str) -> bool {
-    fn bare(url: &str) -> String {
-        let rest = url.split_once("://").map_or(url, |(_, r)| r);
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, r)| r);
-        rest.trim_end_matches('/').trim_end_matches(".git").to_lowercase()
-    }
-    bare(a) == bare(b)
+    SyncResult::from(Failure::permanent(super::fault::short(reason)).mend(mend))
 }

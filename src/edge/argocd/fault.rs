@@ -4,6 +4,7 @@
 //! are not enough: 400/9 alone stands for five different situations, so the text decides
 //! (observed on a running server; docs/argocd.md has the table).
 
+use crate::model::sync::Failure;
 use crate::redact::redact;
 use serde_json::Value;
 use std::fmt;
@@ -95,6 +96,31 @@ impl Fault {
         }
     }
 
+    /// Returns true if Argo CD itself is the obstacle, whatever the Application is like.
+    pub fn is_outside(&self) -> bool {
+        use FaultKind::*;
+        !matches!(
+            self.kind,
+            WindowClosed
+                | WindowInvalid
+                | NotFound
+                | WrongProject
+                | OperationRunning
+                | Deleting
+                | AutoSyncOn
+                | RevisionUnresolved
+                | ReplaceRefused
+                | LocalManifestsRefused
+                | NothingToTerminate
+                | Conflict
+        )
+    }
+
+    /// Returns the failure it makes of an Application.
+    pub fn failure(&self, permanent: bool, reason: String) -> Failure {
+        Failure { reason, mend: self.mend().map(str::to_owned), permanent, outside: self.is_outside() }
+    }
+
     /// Returns the mend, if it does not depend on the Application.
     pub fn mend(&self) -> Option<&'static str> {
         use FaultKind::*;
@@ -120,9 +146,7 @@ impl Fault {
                 "use the https URL with Argo CD's path prefix; the token is never sent after a redirect"
             }
             NotArgoCd => "the URL does not lead to Argo CD's API; check host, port and path prefix",
-            Tls => {
-                "trust the certificate with `ca_file:`; for an IP address set `server_name: argocd-server`"
-            }
+            Tls => "trust the certificate with `caFile:`; for an IP address set `serverName: argocd-server`",
             _ => return None,
         })
     }

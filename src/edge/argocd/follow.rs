@@ -8,7 +8,7 @@ use super::ask::REOPEN;
 use super::stream::{Event, Watch};
 use super::task::{Step, Task, stopped};
 use super::verdict::{Mark, Verdict};
-use crate::model::sync::{FailingResource, SyncResult, WaitFor};
+use crate::model::sync::{FailingResource, Failure, SyncResult, WaitFor};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -84,7 +84,10 @@ impl Task {
                 | Verdict::Replaced
                 | Verdict::Deleting
         );
-        if over && mark.is_some() && (self.shared.wait == WaitFor::Operation || self.shared.dry_run) {
+        let health_only = mark.is_none() && matches!(verdict, Verdict::Live | Verdict::NotHealthy(_));
+        if (over && mark.is_some() || health_only)
+            && (self.shared.wait == WaitFor::Operation || self.shared.dry_run)
+        {
             return Ok(Some(End::OperationOver));
         }
         match verdict {
@@ -334,40 +337,32 @@ impl Wakeups {
 }
 
 fn deleting() -> SyncResult {
-    SyncResult::Failed {
-        permanent: true,
-        reason: "the Application is being deleted".into(),
-        mend: Some("wait for it, or remove its finalizer if it hangs".into()),
-    }
+    SyncResult::from(
+        Failure::permanent("the Application is being deleted")
+            .mend("wait for it, or remove its finalizer if it hangs"),
+    )
 }
 
 fn never_began(waited: Duration) -> SyncResult {
-    SyncResult::Failed {
-        permanent: false,
-        reason: format!("Argo CD accepted the operation and has not begun it for {} s", waited.as_secs()),
-        mend: Some(
-            "look at the application controller, and for the annotation argocd.argoproj.io/skip-reconcile"
-                .into(),
-        ),
-    }
+    SyncResult::from(
+        Failure::passing(format!(
+            "Argo CD accepted the operation and has not begun it for {} s",
+            waited.as_secs()
+        ))
+        .mend("look at the application controller, and for the annotation argocd.argoproj.io/skip-reconcile"),
+    )
 }
 
 fn held_by(child: &str) -> SyncResult {
-    SyncResult::Failed {
-        permanent: false,
-        reason: format!("it waits for its child `{child}`, which did not get healthy in this run"),
-        mend: None,
-    }
+    SyncResult::from(Failure::passing(format!(
+        "it waits for its child `{child}`, which did not get healthy in this run"
+    )))
 }
 
 fn degraded_for(time: Duration, app: &Application) -> SyncResult {
     let why = &app.status.health.message;
     let why = if why.is_empty() { String::new() } else { format!(": {}", super::fault::short(why)) };
-    SyncResult::Failed {
-        permanent: false,
-        reason: format!("Synced, and Degraded for {} s{why}", time.as_secs()),
-        mend: None,
-    }
+    SyncResult::from(Failure::passing(format!("Synced, and Degraded for {} s{why}", time.as_secs())))
 }
 
 /// Lists what is OutOfSync, for the report.
@@ -405,5 +400,5 @@ fn stays(app: &Application, failing: &[FailingResource]) -> SyncResult {
             "find who does (an operator, a webhook), or add `ignoreDifferences` for those fields",
         )
     };
-    SyncResult::Failed { permanent: true, reason: reason.into(), mend: Some(mend.into()) }
+    SyncResult::from(Failure::permanent(reason).mend(mend))
 }

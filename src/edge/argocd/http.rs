@@ -97,7 +97,7 @@ impl Http {
         }
         if let (Some(name), Some(address)) = (&settings.server_name, address(&base)) {
             builder = builder.resolve(name, address);
-            base.set_host(Some(name)).map_err(|e| local(format!("`server_name: {name}`: {e}")))?;
+            base.set_host(Some(name)).map_err(|e| local(format!("`serverName: {name}`: {e}")))?;
         }
         let client =
             builder.build().map_err(|e| local(format!("no HTTP client could be made: {}", causes(&e))))?;

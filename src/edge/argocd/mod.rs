@@ -6,6 +6,7 @@
 //! * [`follow`]: one Application from the request to its outcome.
 //! * [`run`]: all of a run, along the edges.
 
+pub mod alert;
 pub mod application;
 mod ask;
 pub mod client;

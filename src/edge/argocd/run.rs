@@ -11,7 +11,7 @@ use super::task::{Others, Progress, Shared, Task, stopped};
 use super::verdict::{Ancestry, is_steady};
 use crate::audit::{Audit, AuditRecord};
 use crate::model::sync::{
-    AppKey, AppRef, AppSource, RunRecord, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
+    AppKey, AppRef, AppSource, Failure, RunRecord, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
 };
 use crate::stage::sync_plan::{self, Planned, Role, record_key};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +76,7 @@ struct Run {
     sessions: BTreeMap<ServerId, Result<Arc<Session>, SyncResult>>,
     board: Arc<Board>,
     announced: BTreeSet<AppKey>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Syncs what a request names and follows it to its end. Never fails as a whole: every
@@ -96,7 +97,11 @@ pub async fn run(request: &SyncRequest, settings: &ArgoSettings, tools: &Tools) 
     }
     for refusal in plan.refused {
         run.settle(&refusal.app, false);
-        found.outcomes.push(not_started(&refusal.app, &run.shared, refusal.because, 0));
+        found.outcomes.push(run.ended_early(
+            &refusal.app,
+            SyncResult::NotStarted { because: refusal.because },
+            0,
+        ));
     }
     while let Some(done) = tasks.join_next().await {
         match done {
@@ -134,7 +139,13 @@ fn begin(request: &SyncRequest, settings: &ArgoSettings, tools: &Tools, nodes: &
     }
     let results = nodes.iter().map(|n| (n.app.key(), watch::Sender::new(None))).collect();
     let parents = nodes.iter().filter_map(|n| n.app.parent.as_ref().map(|p| n.app.sibling(p))).collect();
-    Run { shared, sessions, board: Arc::new(Board { results, parents }), announced: BTreeSet::new() }
+    Run {
+        shared,
+        sessions,
+        board: Arc::new(Board { results, parents }),
+        announced: BTreeSet::new(),
+        clock: tools.clock.clone(),
+    }
 }
 
 fn session(
@@ -144,16 +155,14 @@ fn session(
     run_id: &str,
 ) -> Result<Arc<Session>, SyncResult> {
     let Some(server) = settings.servers.get(id) else {
-        return Err(SyncResult::Failed {
-            permanent: true,
-            reason: format!("no settings for the Argo CD server {id}"),
-            mend: Some("set ARGOCD_API_URL, or the value `argocd.api` of the cluster".into()),
-        });
+        return Err(SyncResult::from(
+            Failure::permanent(format!("no settings for the Argo CD server {id}"))
+                .mend("set ARGOCD_API_URL, or the value `argocd.api` of the cluster")
+                .outside(),
+        ));
     };
-    let refused = |fault: Fault, server: &ServerSettings| SyncResult::Failed {
-        permanent: true,
-        reason: format!("no connection to Argo CD at {}: {fault}", server.id),
-        mend: fault.mend().map(str::to_owned),
+    let refused = |fault: Fault, server: &ServerSettings| {
+        SyncResult::from(fault.failure(true, format!("no connection to Argo CD at {}: {fault}", server.id)))
     };
     let client =
         Client::new(server, &settings.timing, tools.clock.clone(), run_id).map_err(|f| refused(f, server))?;
@@ -236,6 +245,28 @@ impl Run {
         }
     }
 
+    /// Returns the outcome of an Application that was never asked for, and writes it down.
+    fn ended_early(&self, app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {
+        let wanted = app.revision.clone().unwrap_or_else(|| self.shared.revision.clone());
+        self.shared.audit.record(AuditRecord {
+            time: self.clock.wall().to_string(),
+            event: "outcome".into(),
+            run: self.shared.run_id.clone(),
+            server: app.server.0.clone(),
+            application: app.name.clone(),
+            namespace: app.namespace.clone(),
+            project: app.project.clone(),
+            cluster: app.cluster.clone(),
+            env: app.env.clone(),
+            source_commit: self.shared.source_commit.clone(),
+            revision: wanted.clone(),
+            result: result.word().into(),
+            message: result.reason().unwrap_or_default().into(),
+            ..AuditRecord::default()
+        });
+        SyncOutcome { wanted, ..outcome(app, result, wave) }
+    }
+
     /// Tells those who wait.
     fn settle(&self, app: &AppRef, good: bool) {
         if let Some(result) = self.board.results.get(&app.key()) {
@@ -256,6 +287,9 @@ impl Run {
                 }
                 good = result.wait_for(Option::is_some) => good.is_ok_and(|g| *g == Some(true)),
             };
+            if !good && *stop.borrow() {
+                return Err(SyncResult::NotStarted { because: "the run was stopped".into() });
+            }
             if !good {
                 return Err(SyncResult::NotStarted {
                     because: format!("it needs `{}`, which is not healthy at this commit", need.name),
@@ -266,9 +300,23 @@ impl Run {
     }
 }
 
+/// Tells those who wait, whatever ends a task; a bad end unless a good one was said.
+struct Settles<'r> {
+    run: &'r Run,
+    app: &'r AppRef,
+    good: bool,
+}
+
+impl Drop for Settles<'_> {
+    fn drop(&mut self) {
+        self.run.settle(self.app, self.good);
+    }
+}
+
 /// One Application from its needs to its outcome; none for those only watched.
 async fn one(run: Arc<Run>, node: Planned, needs: Vec<AppKey>) -> Option<SyncOutcome> {
     let app = node.app.clone();
+    let mut settles = Settles { run: &run, app: &app, good: false };
     let session = match run.sessions.get(&app.server) {
         Some(Ok(session)) => Ok(session.clone()),
         Some(Err(refused)) => Err(refused.clone()),
@@ -279,24 +327,23 @@ async fn one(run: Arc<Run>, node: Planned, needs: Vec<AppKey>) -> Option<SyncOut
         Err(not_started) => Err(not_started),
     };
     if node.role == Role::Watch {
-        let good = match ready {
+        settles.good = match ready {
             Ok(session) => watched(&run, &session, &app).await,
             Err(_) => false,
         };
-        run.settle(&app, good);
         return None;
     }
     let outcome = match ready {
-        Err(result) => ended_early(&app, &run.shared, result, node.wave),
+        Err(result) => run.ended_early(&app, result, node.wave),
         Ok(session) => {
             let refused = preflight::rights(&session, &app).await;
             match refused {
-                Some(result) => ended_early(&app, &run.shared, result, node.wave),
+                Some(result) => run.ended_early(&app, result, node.wave),
                 None => asked(&run, session, &node).await,
             }
         }
     };
-    run.settle(&app, outcome.result.lets_dependents_start());
+    settles.good = outcome.result.lets_dependents_start();
     Some(outcome)
 }
 
@@ -351,15 +398,6 @@ fn outcome(app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {
         took: Duration::ZERO,
         wave,
     }
-}
-
-fn not_started(app: &AppRef, shared: &Shared, because: String, wave: usize) -> SyncOutcome {
-    ended_early(app, shared, SyncResult::NotStarted { because }, wave)
-}
-
-fn ended_early(app: &AppRef, shared: &Shared, result: SyncResult, wave: usize) -> SyncOutcome {
-    let wanted = app.revision.clone().unwrap_or_else(|| shared.revision.clone());
-    SyncOutcome { wanted, ..outcome(app, result, wave) }
 }
 
 /// What the next run must know: every Application that reached its commit.

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::fault::{Class, Fault, FaultKind};
 use super::retry::Backoff;
 use super::settings::Timing;
-use crate::model::sync::{AppRef, SyncResult};
+use crate::model::sync::{AppRef, Failure, SyncResult};
 use crate::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,9 @@ pub struct Session {
     /// Event streams at a time; who gets none polls.
     pub streams: Arc<Semaphore>,
     rights: Mutex<BTreeMap<(String, String), bool>>,
+    /// Held while a project is asked about: hundreds of Applications start at once, and one
+    /// answer serves them all.
+    asking: tokio::sync::Mutex<()>,
 }
 
 /// What a refused call means for its Application.
@@ -54,6 +57,7 @@ impl Session {
             // Each holds a connection; more than this is for polling.
             streams: Arc::new(Semaphore::new(operations.saturating_mul(2))),
             rights: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -83,7 +87,7 @@ impl Session {
         for action in ["get", "sync"] {
             match self.may(action, app).await {
                 Ok(true) => {}
-                Ok(false) => return Refused::Final(self.missing_right(action, app)),
+                Ok(false) => return Refused::Final(self.missing_right(action, app).into()),
                 // Then can-i itself is out of order: nothing is known, so it is a fault.
                 Err(other) if other.class == Class::Permanent => {
                     return Refused::Final(self.permanent(&other, app));
@@ -114,8 +118,9 @@ impl Session {
             format!("{}/{}", app.project, app.name),
             format!("{}/{}/{}", app.project, app.namespace, app.name),
         ];
-        for object in objects {
+        for (place, object) in objects.into_iter().enumerate() {
             let key = (action.to_owned(), object);
+            let _alone = if place == 0 { Some(self.asking.lock().await) } else { None };
             let known = self.rights.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
             let allowed = match known {
                 Some(allowed) => allowed,
@@ -133,33 +138,24 @@ impl Session {
     }
 
     /// Returns the failure for a right that is missing, with the policy lines that grant it.
-    pub fn missing_right(&self, action: &str, app: &AppRef) -> SyncResult {
+    pub fn missing_right(&self, action: &str, app: &AppRef) -> Failure {
         let claims = self.client.claims().unwrap_or_default();
         let account = claims.account().unwrap_or("<account>").to_owned();
-        SyncResult::Failed {
-            permanent: true,
-            reason: format!(
-                "account `{account}` has no right to `{action}` Application {}/{}",
-                app.project, app.name
-            ),
-            mend: Some(policy_lines(&account, &app.project)),
-        }
+        Failure::permanent(format!(
+            "account `{account}` has no right to `{action}` Application {}/{}",
+            app.project, app.name
+        ))
+        .mend(policy_lines(&account, &app.project))
+        .outside()
     }
 
     /// Returns the failure for a permanent fault, with its mend.
     pub fn permanent(&self, fault: &Fault, app: &AppRef) -> SyncResult {
         if fault.kind == FaultKind::MissingRight {
             let action = if fault.text.contains(", override,") { "override" } else { "sync" };
-            let SyncResult::Failed { mend, .. } = self.missing_right(action, app) else {
-                return SyncResult::Failed { permanent: true, reason: fault.to_string(), mend: None };
-            };
-            return SyncResult::Failed { permanent: true, reason: fault.to_string(), mend };
+            return Failure { reason: fault.to_string(), ..self.missing_right(action, app) }.into();
         }
-        SyncResult::Failed {
-            permanent: true,
-            reason: fault.to_string(),
-            mend: fault.mend().map(str::to_owned),
-        }
+        fault.failure(true, fault.to_string()).into()
     }
 
     /// Returns the failure for an Application that is not there, with the near misses.
@@ -169,7 +165,7 @@ impl Session {
         let mend = near.unwrap_or_else(|| format!("project `{}` has no Applications", app.project));
         let mend =
             format!("{mend}; `kubectl apply -f …/bootstrap/root-app.yaml` creates what the repository has");
-        SyncResult::Failed { permanent: true, reason: fault.to_string(), mend: Some(mend) }
+        Failure::permanent(fault.text.clone()).mend(mend).into()
     }
 }
 

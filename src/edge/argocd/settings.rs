@@ -5,21 +5,23 @@
 //! families of names are known: `ARGOCD_API_URL` and `ARGOCD_API_TOKEN`, and what the
 //! argocd CLI calls `ARGOCD_SERVER` and `ARGOCD_AUTH_TOKEN`.
 
+use super::alert::{self, AlertHook, RawAlert};
 use super::retry::Backoff;
 use super::token::TokenSource;
 use crate::error::{Violation, Violations};
 use crate::model::sync::ServerId;
 use crate::redact::Secret;
 use crate::suggest::did_you_mean;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Host, Url};
 
 /// One server as the settings file writes it; every key has a default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawServer {
     /// The base URL, with path prefix if Argo CD has one; `host:port` means https.
     pub url: Option<String>,
@@ -39,7 +41,7 @@ pub struct RawServer {
     pub insecure_skip_tls_verify_for: Option<String>,
     /// The host to which the token may travel over plain HTTP; loopback always may.
     pub plain_http_for: Option<String>,
-    /// Extra headers, for a proxy; values are secret.
+    /// Extra headers, for a proxy: name → the environment variable that holds its value.
     pub headers: BTreeMap<String, String>,
     /// Operations at a time on this server; Argo CD has 10 operation processors by default.
     pub concurrency: Option<usize>,
@@ -50,8 +52,8 @@ pub struct RawServer {
 }
 
 /// The settings of the whole stage as the settings file writes them.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawArgoSettings {
     /// The server of every cluster that has none of its own.
     pub default: RawServer,
@@ -65,6 +67,8 @@ pub struct RawArgoSettings {
     pub settle: Option<u64>,
     /// Count Suspended (a paused rollout, a suspended CronJob) as healthy.
     pub accept_suspended: bool,
+    /// Webhooks that are told about failures.
+    pub alerts: Vec<RawAlert>,
 }
 
 /// One server, checked.
@@ -163,6 +167,8 @@ pub struct ArgoSettings {
     pub timeout: Duration,
     /// Suspended counts as healthy.
     pub accept_suspended: bool,
+    /// Webhooks that are told about failures.
+    pub alerts: Vec<AlertHook>,
 }
 
 /// Looks a variable up, as `std::env::var` does.
@@ -193,6 +199,10 @@ impl ArgoSettings {
             servers.entry(server.id.clone()).or_insert_with(|| server.clone());
         }
         unused(raw, &servers, &mut found);
+        let alerts = alert::resolve(&raw.alerts, env).unwrap_or_else(|why| {
+            found.extend(why);
+            Vec::new()
+        });
         if found.iter().any(Violation::is_error) {
             return Err(found);
         }
@@ -207,6 +217,7 @@ impl ArgoSettings {
             backoff: Backoff::default(),
             timeout: seconds(raw.timeout, Duration::from_secs(15 * 60)),
             accept_suspended: raw.accept_suspended,
+            alerts,
         })
     }
 
@@ -268,9 +279,9 @@ fn unused(raw: &RawArgoSettings, servers: &BTreeMap<ServerId, ServerSettings>, f
 
 /// Reads a base URL: `host:port` means https, trailing slashes go, no query, no user.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let url = Url::parse(&full).map_err(|e| format!("is no URL ({e})"))?;
+    let mut url = Url::parse(&full).map_err(|e| format!("is no URL ({e})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has scheme `{}`; only https and http can be", url.scheme()));
     }
@@ -286,11 +297,13 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if url.path().trim_end_matches('/').ends_with("/api/v1") {
         return Err("ends in /api/v1; give the part before it".into());
     }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     Ok(url)
 }
 
 /// Returns true for a host that never leaves the machine.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
@@ -316,9 +329,10 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
         found.push(
             Violation::error(format!("there is no token for Argo CD at {base}"))
                 .key(key)
-                .hint("set ARGOCD_API_TOKEN_FILE (or ARGOCD_API_TOKEN), or `token_file:` of that server"),
+                .hint("set ARGOCD_API_TOKEN_FILE (or ARGOCD_API_TOKEN), or `tokenFile:` of that server"),
         );
     }
+    let headers = extra_headers(raw, env, key, found);
     let webhook = raw
         .webhook
         .then(|| Webhook { secret: raw.webhook_secret_env.as_deref().and_then(env).map(Secret::new) });
@@ -331,31 +345,50 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
         client_cert_file: raw.client_cert_file.clone(),
         server_name: raw.server_name.clone(),
         insecure_skip_tls_verify: raw.insecure_skip_tls_verify,
-        headers: raw.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v))).collect(),
+        headers,
         concurrency: raw.concurrency.unwrap_or(10).clamp(1, 64),
         webhook,
     })
+}
+
+fn extra_headers(raw: &RawServer, env: Env, key: &str, found: &mut Violations) -> BTreeMap<String, Secret> {
+    let mut headers = BTreeMap::new();
+    for (name, variable) in &raw.headers {
+        match env(variable) {
+            Some(value) => {
+                headers.insert(name.clone(), Secret::new(value.trim()));
+            }
+            None => found.push(
+                Violation::error(format!("header `{name}`: the variable `{variable}` is not set")).key(key),
+            ),
+        }
+    }
+    headers
 }
 
 fn check_transport(base: &Url, host: &str, raw: &RawServer, key: &str, found: &mut Violations) {
     let local = is_loopback(base);
     if raw.insecure_skip_tls_verify && !local && raw.insecure_skip_tls_verify_for.as_deref() != Some(host) {
         found.push(
-            Violation::error(format!("`insecure_skip_tls_verify` is refused for {host}: whoever answers there would get the token"))
-                .key(key)
-                .hint(format!("trust its certificate with `ca_file:`, or say it twice: `insecure_skip_tls_verify_for: {host}`")),
+            Violation::error(format!(
+                "`insecureSkipTlsVerify` is refused for {host}: whoever answers there would get the token"
+            ))
+            .key(key)
+            .hint(format!(
+                "trust its certificate with `caFile:`, or say it twice: `insecureSkipTlsVerifyFor: {host}`"
+            )),
         );
     }
     if base.scheme() == "http" && !local && raw.plain_http_for.as_deref() != Some(host) {
         found.push(
             Violation::error(format!("the token would travel to {host} over plain HTTP"))
                 .key(key)
-                .hint(format!("use https, or say `plain_http_for: {host}`")),
+                .hint(format!("use https, or say `plainHttpFor: {host}`")),
         );
     }
     if raw.server_name.is_some() && matches!(base.host(), Some(Host::Domain(_)) | None) {
         found.push(
-            Violation::error("`server_name` is for a URL with an IP address")
+            Violation::error("`serverName` is for a URL with an IP address")
                 .key(key)
                 .hint("put the name into the URL, or the address of the server in its place"),
         );

@@ -60,6 +60,8 @@ pub struct ProgressLine<'p> {
     pub health: &'p str,
     /// Since its start.
     pub took: Duration,
+    /// True when it has come to its result.
+    pub done: bool,
 }
 
 /// Tells nobody.
@@ -175,6 +177,11 @@ impl Task {
     /// Says what it does now, for the terminal and for a time-out.
     pub(super) fn say(&mut self, state: impl Into<String>) {
         self.state = state.into();
+        self.show(false);
+    }
+
+    /// Shows its state.
+    pub(super) fn show(&self, done: bool) {
         let key = self.app.key();
         let health = self.last.as_ref().map_or("", |a| a.status.health.status.as_str());
         let took = self.session.clock.now().saturating_sub(self.started);
@@ -184,6 +191,7 @@ impl Task {
             phase: &self.state,
             health,
             took,
+            done,
         });
     }
 
@@ -198,6 +206,7 @@ impl Task {
                 biased;
                 () = stopped(&mut stop) => return Err(SyncResult::Interrupted { last: self.state.clone() }),
                 answer = session.read(&self.app, refresh) => answer,
+                () = self.session.clock.sleep(self.left()) => return Err(self.timed_out()),
             };
             if refresh {
                 self.audit_request("refresh", begun, answer.as_ref().err());
@@ -247,11 +256,7 @@ impl Task {
                 self.say(format!("try {failures} failed: {fault}"));
                 self.pause(wait).await
             }
-            None => Err(SyncResult::Failed {
-                permanent: false,
-                reason: format!("{fault}, {failures} times"),
-                mend: fault.mend().map(str::to_owned),
-            }),
+            None => Err(fault.failure(false, format!("{fault}, {failures} times")).into()),
         }
     }
 
@@ -303,6 +308,16 @@ impl Task {
             record.synced_revision = app.status.sync.revision_of(self.source).into();
             record.health.clone_from(&app.status.health.status);
         }
+        self.shared.audit.record(record);
+    }
+
+    /// Writes the last real operation down: a dry run takes its place in Argo CD.
+    pub(super) fn audit_what_is_lost(&self, app: &Application) {
+        let Some(state) = &app.status.operation_state else { return };
+        let mut record = self.audit_record("before", self.session.clock.now());
+        record.phase.clone_from(&state.phase);
+        record.synced_revision = state.sync_result.as_ref().map_or("", |r| r.revision_of(self.source)).into();
+        record.message = super::fault::short(&state.message);
         self.shared.audit.record(record);
     }
 

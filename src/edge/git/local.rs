@@ -155,3 +155,25 @@ fn in_the_way(store: &Store, name: &str) -> Result<Option<String>> {
         .and_then(|found| found.ok().map(str::to_owned));
     Ok(below)
 }
+
+/// Returns how many packs a repository has; none if they cannot be counted.
+pub(super) fn packs(git_dir: &Path) -> usize {
+    let files = std::fs::read_dir(git_dir.join("objects/pack")).into_iter().flatten().flatten();
+    files.filter(|file| file.path().extension().is_some_and(|e| e == "pack")).count()
+}
+
+/// Returns the commit that a branch, a tag or an id names.
+pub(super) fn revision(store: &Store, revision: &str) -> Result<Option<ObjectId>> {
+    for name in [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")] {
+        if !git2::Reference::is_valid_name(&name) {
+            continue;
+        }
+        match store.repo.find_reference(&name).and_then(|reference| reference.peel_to_commit()) {
+            Ok(commit) => return Ok(Some(from_oid(commit.id()))),
+            Err(e) if e.code() == ErrorCode::NotFound => {}
+            Err(e) => return Err(store.unreadable(&name, e)),
+        }
+    }
+    let id: Option<ObjectId> = revision.parse().ok();
+    Ok(id.filter(|id| store.has(id)))
+}

@@ -11,20 +11,26 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// How many files are synced at a time: the file system's journal takes them together.
+const SYNCS: usize = 16;
 
 /// Writes objects as single files below `objects/`.
 pub(super) struct LooseWriter {
     objects: PathBuf,
+    written: Vec<(NamedTempFile, PathBuf)>,
+    /// Folders whose names have to be made durable.
     touched: BTreeSet<PathBuf>,
 }
 
 impl LooseWriter {
     /// Starts writing into the `objects` folder of a repository.
     pub(super) fn new(git_dir: &Path) -> Self {
-        Self { objects: git_dir.join("objects"), touched: BTreeSet::new() }
+        Self { objects: git_dir.join("objects"), written: Vec::new(), touched: BTreeSet::new() }
     }
 
-    /// Writes one object. It is durable after [`LooseWriter::finish`].
+    /// Writes one object. It is there, and durable, after [`LooseWriter::finish`].
     pub(super) fn add(&mut self, id: &ObjectId, kind: &str, content: &[u8]) -> Result<()> {
         let name = id.to_string();
         let (folder, file) = name.split_at(2);
@@ -43,17 +49,39 @@ impl LooseWriter {
         encoder.write_all(format!("{kind} {}\0", content.len()).as_bytes()).map_err(failed)?;
         encoder.write_all(content).map_err(failed)?;
         encoder.finish().map_err(failed)?;
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(&target).map_err(|e| failed(e.error))?;
+        self.written.push((temporary, target));
         self.touched.insert(folder);
         Ok(())
     }
 
-    /// Makes everything written durable.
+    /// Makes everything written durable and visible.
     pub(super) fn finish(self) -> Result<()> {
-        self.touched.iter().try_for_each(|folder| sync_folder(folder))?;
-        if self.touched.is_empty() { Ok(()) } else { sync_folder(&self.objects) }
+        all_at_once(&self.written, |(file, target)| {
+            file.as_file().sync_all().map_err(|e| Error::external(cannot_write(target)).because(e))
+        })?;
+        for (file, target) in self.written {
+            file.persist(&target).map_err(|e| Error::external(cannot_write(&target)).because(e.error))?;
+        }
+        if self.touched.is_empty() {
+            return Ok(());
+        }
+        let mut folders: Vec<PathBuf> = self.touched.into_iter().collect();
+        folders.push(self.objects);
+        all_at_once(&folders, |folder| sync_folder(folder))
     }
+}
+
+/// Does one thing to many items on a few threads that mostly wait.
+fn all_at_once<T: Sync>(items: &[T], each: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
+    let share = items.len().div_ceil(SYNCS).max(1);
+    std::thread::scope(|scope| {
+        let each = &each;
+        let running: Vec<_> =
+            items.chunks(share).map(|part| scope.spawn(move || part.iter().try_for_each(each))).collect();
+        running.into_iter().try_for_each(|one| {
+            one.join().unwrap_or_else(|_| Err(Error::internal("a thread that writes objects broke off")))
+        })
+    })
 }
 
 /// Returns a builder of files that nobody writes to again, as Git makes its objects.

@@ -9,8 +9,10 @@
 //! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
 
+mod ancestry;
 mod clock;
 mod credentials;
+mod export;
 mod history;
 mod local;
 mod loose;
@@ -26,8 +28,10 @@ mod smart;
 mod store;
 mod write;
 
+pub use ancestry::{Ancestry, ancestry};
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
+pub use export::{Exported, export};
 pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;

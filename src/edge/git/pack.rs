@@ -76,12 +76,13 @@ pub(super) struct PackWriter {
     length: u64,
     places: Vec<Place>,
     seen: HashSet<ObjectId>,
+    durable: bool,
 }
 
 impl PackWriter {
     /// Starts a pack in a folder, such as `objects/pack` of a repository. Nothing of it is
-    /// seen before [`PackWriter::finish`].
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    /// seen before [`PackWriter::finish`]. What can be fetched again need not be `durable`.
+    pub(super) fn new(folder: &Path, durable: bool) -> Result<Self> {
         let folder = folder.to_owned();
         let failed = |e: std::io::Error| Error::external(cannot_write(&folder)).because(e);
         std::fs::create_dir_all(&folder).map_err(failed)?;
@@ -89,7 +90,7 @@ impl PackWriter {
         let mut file = BufWriter::with_capacity(1 << 18, temporary);
         // The number of objects is filled in at the end.
         file.write_all(&[0; 12]).map_err(failed)?;
-        Ok(Self { folder, file, length: 12, places: Vec::new(), seen: HashSet::new() })
+        Ok(Self { folder, file, length: 12, places: Vec::new(), seen: HashSet::new(), durable })
     }
 
     /// Adds an object; one that is there already is left out.
@@ -125,15 +126,22 @@ impl PackWriter {
             *place = byte;
         }
         let checksum = seal(&mut file, &head).map_err(failed)?;
+        if self.durable {
+            file.as_file().sync_all().map_err(failed)?;
+        }
         let name = ObjectId::from_bytes(checksum).to_string();
         let target = folder.join(format!("pack-{name}.pack"));
         let mut index = read_only_file().prefix("tmp_idx_").tempfile_in(&folder).map_err(failed)?;
         let content = index_of(&mut self.places, &checksum)?;
         index.write_all(&content).map_err(failed)?;
-        index.as_file().sync_all().map_err(failed)?;
+        if self.durable {
+            index.as_file().sync_all().map_err(failed)?;
+        }
         file.persist(&target).map_err(|e| failed(e.error))?;
         index.persist(target.with_extension("idx")).map_err(|e| failed(e.error))?;
-        sync_folder(&folder)?;
+        if self.durable {
+            sync_folder(&folder)?;
+        }
         Ok(target)
     }
 }
@@ -156,7 +164,6 @@ fn seal(file: &mut NamedTempFile, head: &[u8]) -> std::io::Result<[u8; 20]> {
     let checksum: [u8; 20] = hash.finalize().into();
     file.seek(SeekFrom::End(0))?;
     file.write_all(&checksum)?;
-    file.as_file().sync_all()?;
     Ok(checksum)
 }
 

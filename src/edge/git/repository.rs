@@ -50,8 +50,11 @@ pub enum Pushed {
     Unknown(String),
 }
 
-/// Above this many edits a pack is written instead of single files.
-const LOOSE_EDITS: usize = 64;
+/// Up to this many edits each object is written to a file of its own.
+const FEW_EDITS: usize = 4;
+/// The same where many packs lie around: every look-up asks each of them.
+const FEW_EDITS_AMONG_PACKS: usize = 64;
+const MANY_PACKS: usize = 50;
 
 /// An open repository.
 pub struct Repository {
@@ -120,6 +123,26 @@ impl Repository {
         }
     }
 
+    /// Reads the commit that a branch, a tag or a full commit id names now.
+    ///
+    /// For a fleet that lies in a repository: nothing is remembered, and a branch that was
+    /// rewritten is no error.
+    pub fn fetch_revision(&mut self, revision: &str) -> Result<Commit> {
+        self.store.refresh()?;
+        let found = match &self.server {
+            Some(server) => server.revision(&self.store, revision, self.clock.as_ref())?,
+            None => local::revision(&self.store, revision)?,
+        };
+        match found {
+            Some(id) => self.store.commit(&id),
+            None => Err(Error::input(format!(
+                "{} has no branch, tag or commit `{}`",
+                self.remote,
+                revision.escape_debug()
+            ))),
+        }
+    }
+
     /// Returns a commit that is at hand.
     pub fn read_commit(&self, id: &ObjectId) -> Result<Commit> {
         if !self.store.has(id) {
@@ -153,11 +176,13 @@ impl Repository {
         let git_dir = self.store.git_dir();
         let mut sink = match &self.server {
             // What a push sends; it joins the mirror once the server has it.
-            Some(server) => Sink::Pack(Box::new(PackWriter::new(server.outgoing())?)),
-            None if edits.len() > LOOSE_EDITS => {
-                Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"))?))
+            Some(server) => Sink::Pack(Box::new(PackWriter::new(server.outgoing(), false)?)),
+            None if edits.len() <= FEW_EDITS
+                || edits.len() <= FEW_EDITS_AMONG_PACKS && local::packs(git_dir) > MANY_PACKS =>
+            {
+                Sink::Loose(LooseWriter::new(git_dir))
             }
-            None => Sink::Loose(LooseWriter::new(git_dir)),
+            None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
         };
         let written = write_tree(&self.store, &mut sink, base.as_ref().map(|c| c.tree), edits)?;
         if let (Some(on), false) = (on, written.changed) {

@@ -7,16 +7,21 @@ use super::settings::GitSettings;
 use super::smart::fetch::{Ask, fetch};
 use super::smart::http::Http;
 use super::smart::push::{Command, Outcome, push};
-use super::store::Store;
+use super::store::{Store, from_oid, oid};
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// What Git takes for "all of the history".
 const MAX_DEPTH: u32 = 0x7fff_ffff;
+
+/// How often and after which time a server that shows an older head is asked again.
+const LAGS: u32 = 3;
+const LAG: Duration = Duration::from_millis(500);
 
 /// A server's repository and its mirror.
 pub(super) struct Server {
@@ -56,8 +61,18 @@ impl Server {
 
     /// Reads where a branch is, and gets its commit.
     pub(super) fn tip(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Tip> {
-        let advert = self.http.advert("git-upload-pack", clock)?;
+        // Known first: whoever shares the mirror may note a newer one while we ask.
         let known = self.mirror.tip(branch);
+        let mut advert = self.http.advert("git-upload-pack", clock)?;
+        for _ in 0..LAGS {
+            let (Some(known), Some(now)) = (known, advert.references.get(name)) else { break };
+            if known == *now || !store.reachable(&known)?.contains(now) {
+                break;
+            }
+            // Behind what we saw: a replica that lags, or a branch that was set back.
+            clock.sleep(LAG);
+            advert = self.http.advert("git-upload-pack", clock)?;
+        }
         let Some(id) = advert.references.get(name).copied() else {
             if let Some(known) = known.filter(|_| !self.settings.accept_rewritten) {
                 return Err(self.rewritten(branch, &known, None));
@@ -78,6 +93,26 @@ impl Server {
         }
         self.mirror.set_tip(branch, Some(&id))?;
         store.commit(&id).map(Tip::Head)
+    }
+
+    /// Returns the commit that a branch, a tag or an id names, fetched with nothing before it.
+    pub(super) fn revision(
+        &self,
+        store: &Store,
+        revision: &str,
+        clock: &dyn Clock,
+    ) -> Result<Option<ObjectId>> {
+        let advert = self.http.advert("git-upload-pack", clock)?;
+        let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
+            .iter()
+            .find_map(|name| advert.references.get(name).copied());
+        let Some(id) = named.or_else(|| revision.parse().ok()) else { return Ok(None) };
+        if !store.has(&id) {
+            let depth = advert.can("shallow").then_some(1);
+            self.get(store, id, self.haves(store), depth, clock)?;
+        }
+        let commit = store.repo.find_object(oid(&id), None).and_then(|object| object.peel_to_commit());
+        commit.map(|commit| Some(from_oid(commit.id()))).map_err(|e| store.unreadable(revision, e))
     }
 
     fn rewritten(&self, branch: &str, known: &ObjectId, now: Option<&ObjectId>) -> Error {

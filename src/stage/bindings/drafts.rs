@@ -120,6 +120,11 @@ impl Drafts {
         }
         for (name, mut tenants) in missing {
             tenants.sort();
+            let more = tenants.len().saturating_sub(5);
+            tenants.truncate(5);
+            if more > 0 {
+                tenants.push(format!("and {more} more"));
+            }
             let at = self.tenants.iter().find(|t| t.organization.as_ref().is_some_and(|o| o.text == name));
             let at = at.map_or_else(|| Origin::file("bindings"), |t| t.at.clone());
             let why = Violation::error(format!(

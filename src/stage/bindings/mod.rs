@@ -8,11 +8,13 @@
 //!   by itself.
 //! * [`drafts`]: all of them together, joined and placed.
 //! * [`placement`]: the clusters it goes to.
+//! * [`status`], [`grants`]: what became of a binding, and what it allows, for people.
 //! * [`clashes`]: what two bindings must not both have. Neither is first: both fail.
 
 mod clashes;
 mod drafts;
 pub mod fields;
+pub mod grants;
 mod knowledge_base;
 mod metadata;
 pub mod names;
@@ -20,6 +22,7 @@ mod organization;
 mod pipeline;
 mod placement;
 mod rules;
+pub mod status;
 mod subjects;
 mod tenant;
 

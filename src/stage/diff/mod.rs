@@ -6,10 +6,12 @@
 mod base;
 mod budget;
 mod departed;
+mod foreign;
 mod index;
 
 pub use base::BaseCluster;
 pub use budget::AllowDelete;
+pub use foreign::{Drift, Settlement};
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
@@ -22,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a diff needs to know besides the target and the base.
-#[derive(Debug)]
+#[derive(Clone, Copy)]
 pub struct Rules<'a> {
     /// The fleet's name, as in the marks.
     pub fleet: &'a str,
@@ -40,6 +42,10 @@ pub struct Rules<'a> {
     pub allow_delete: &'a AllowDelete,
     /// Folders without our mark that a person gave to us: `<env>/<cluster>`.
     pub adopt: &'a [String],
+    /// Rollbacks that a person ends: `<env>/<cluster>` or `<env>/<cluster>/<unit path>`.
+    pub release: &'a [String],
+    /// What others did on this base since our last commit, where it is known.
+    pub settlement: Option<&'a Settlement<'a>>,
 }
 
 /// The final files of one cluster's folder: by path inside it, with their Git ids and, where
@@ -66,8 +72,29 @@ pub fn diff(
     if rules.pick.judges_departures() {
         departed::judge(base, rules, &mut changes)?;
     }
+    put_back(target, rules, &mut changes)?;
     changes.edits.sort_by(|a, b| a.path().cmp(b.path()));
     Ok(changes)
+}
+
+/// Puts back what drifted where this run writes nothing: in held units and outside the selection.
+fn put_back(target: &TargetState, rules: &Rules<'_>, changes: &mut ChangeSet) -> Result<()> {
+    let Some(settlement) = rules.settlement else { return Ok(()) };
+    let folders: BTreeSet<String> = rules.known_ids.iter().map(|id| folder_of(rules.path, id)).collect();
+    let written = |unit: &str| {
+        changes.clusters.keys().any(|id| {
+            let inside =
+                unit.strip_prefix(&folder_of(rules.path, id)).and_then(|rest| rest.strip_prefix('/'));
+            inside.is_some_and(|place| {
+                let subject = base::subject_of(place).unwrap_or(SubjectId::Cluster);
+                rules.pick.takes_subject(&subject) && !target.holds(id, &subject)
+            })
+        })
+    };
+    let edits = foreign::put_back(settlement, &written, &folders)?;
+    let taken: BTreeSet<String> = changes.edits.iter().map(|e| e.path().to_owned()).collect();
+    changes.edits.extend(edits.into_iter().filter(|e| !taken.contains(e.path())));
+    Ok(())
 }
 
 /// Returns the folder of a cluster from the repository's root.
@@ -93,10 +120,26 @@ fn one_cluster(
         }
     };
     let before = BaseCluster::read(base, &folder)?;
+    let undecided = |place: &str| {
+        let subject = base::subject_of(&format!("{place}/x")).or_else(|| base::subject_of(place));
+        subject.is_some_and(|s| !rules.pick.takes_subject(&s) || target.holds(id, &s))
+    };
+    let prefix = id.to_string();
+    let released = |place: &str| {
+        rules.release.iter().any(|r| *r == prefix || r.strip_prefix(&prefix) == Some(&format!("/{place}")))
+    };
+    let held_places = held_in(&folder, &mark, rules.settlement);
+    let honoured = foreign::Honoured::of(&held_places, cluster, &undecided, &released);
+    let mark = Mark {
+        held: honoured.places.iter().map(|(p, id)| (p.clone(), id.map(|i| i.to_string()))).collect(),
+        ..mark
+    };
+    changes.rolled_back.extend(honoured.rolled_back(id, &folder, rules.settlement));
     let mut kept: BTreeSet<SubjectId> = held_subjects(id, target, &before);
     // A refusal of the budget holds its domain; the rest is looked at again without it.
     let files = loop {
-        let files = final_files(cluster, &before, &kept, rules);
+        let mut files = final_files(cluster, &before, &kept, rules);
+        honoured.apply(&mut files, &before);
         let refused = budget::check(id, cluster, &before, &files, base, rules)?;
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
@@ -114,6 +157,26 @@ fn one_cluster(
     let change = compare(&folder, &before, &files, &mut changes.edits);
     changes.clusters.insert(id.clone(), change);
     Ok(())
+}
+
+/// Returns what is held in one cluster's folder, by place: as settled, or as the mark says
+/// where nothing could be settled.
+fn held_in(
+    folder: &str,
+    mark: &Mark,
+    settlement: Option<&Settlement<'_>>,
+) -> BTreeMap<String, Option<ObjectId>> {
+    match settlement {
+        Some(settlement) => settlement
+            .held
+            .iter()
+            .filter_map(|(unit, id)| Some((unit.strip_prefix(folder)?.strip_prefix('/')?.to_owned(), *id)))
+            .collect(),
+        None => {
+            let parsed = |text: &Option<String>| text.as_deref().and_then(|t| t.parse().ok());
+            mark.held.iter().map(|(place, id)| (place.clone(), parsed(id))).collect()
+        }
+    }
 }
 
 /// Returns the mark that the folder will have, or why it is not ours to write.

@@ -23,10 +23,11 @@ pub fn lint_platform(
     let mut add = |v: Violation, key: &str, hint: &str| found.push(v.at(at(key)).key(key).hint(hint));
     address(vault, &is_enabled, &mut add);
     hosts(cluster, vault, &mut add);
-    if let Some((why, hint)) = mount_problem(&vault.kubernetes_mount) {
-        add(Violation::error(why), "vault.kubernetesMount", hint);
+    match mount_problem(&vault.kubernetes_mount) {
+        Some((why, hint)) => add(Violation::error(why), "vault.kubernetesMount", hint),
+        // The role and the policy are named after the mount: judged when it is right.
+        None => names(vault, &mut add),
     }
-    names(vault, &mut add);
     if !is_refresh_interval(&vault.refresh_after) {
         let v = Violation::error("must be a number and one unit (s, m or h)");
         add(v, "vault.refreshAfter", "write `60s`, `5m` or `1h`; not `1h30m`, `1d` or `15`");
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn mounts_names_times_and_intervals_are_checked() {
         let with = |key: &str, value: Value| json!({"address": OUTSIDE, key: value});
-        let mount = json!({"address": OUTSIDE, "kubernetesMount": "auth/k", "roleName": "gitops-k"});
+        let mount = json!({"address": OUTSIDE, "kubernetesMount": "auth/k"});
         says(mount, &[], &["vault.kubernetesMount", "auth/auth/"]);
         says(with("policyName", json!("Gitops")), &[], &["vault.policyName", "`Gitops`"]);
         says(with("roleName", json!("kube-auth")), &[], &["vault.roleName", "replace"]);

@@ -129,7 +129,7 @@ fn resolve_cluster<'d>(
     found.extend(definition.values_failed.iter().cloned());
     let tree = values::merge(definition, environment, &definitions.catalog, &mut found);
     let (vault, argocd) = values::platform(&tree, file, &mut found);
-    let chain = overlays.chain(&id.env, &mut found);
+    let chain = overlays.chain(&id.env, &mut found, &mut fleet.notices);
     if !found.is_empty() {
         return Err(found);
     }

@@ -77,11 +77,25 @@ impl TestClock {
         }
     }
 
+    /// Goes to a moment and wakes whoever waited for it or for an earlier one.
+    pub fn reach(&self, now: Duration) {
+        let mut inner = self.0.lock().unwrap();
+        inner.now = inner.now.max(now);
+        let later = inner.sleepers.split_off(&(now, u64::MAX));
+        let due = std::mem::replace(&mut inner.sleepers, later);
+        drop(inner);
+        for wake in due.into_values() {
+            let _ = wake.send(());
+        }
+    }
+
     async fn jump(&self) {
         loop {
             self.quiet().await;
             match self.next_sleeper() {
-                Some(wake) => drop(wake.send(())),
+                Some(wake) => {
+                    let _ = wake.send(());
+                }
                 None => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }

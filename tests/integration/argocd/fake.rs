@@ -67,7 +67,7 @@ async fn serve(fake: Arc<Fake>, mut socket: TcpStream) {
         let answer = {
             let mut probe = [0u8; 1];
             tokio::select! {
-                answer = fake.answer(&request) => answer,
+                answer = fake.later(&request) => answer,
                 n = socket.peek(&mut probe) => match n { Ok(0) | Err(_) => return, Ok(_) => return },
             }
         };
@@ -139,7 +139,16 @@ async fn write(
 }
 
 impl Fake {
+    async fn later(&self, request: &Request) -> Answer {
+        let millis = self.argocd.lock().server.answer_millis;
+        if millis > 0 {
+            self.argocd.clock.hold(self.argocd.clock.sleep(Duration::from_millis(millis))).await;
+        }
+        self.answer(request).await
+    }
+
     async fn answer(&self, request: &Request) -> Answer {
+        self.argocd.look_at_git();
         if request.method != "GET"
             && request.headers.get("content-type").map(|c| c.trim().to_lowercase()).as_deref()
                 != Some("application/json")
@@ -171,12 +180,13 @@ impl Fake {
             && let Some(state) = self.argocd.lock().apps.get_mut(app)
         {
             state.posts.push(serde_json::from_slice(&request.body).unwrap_or(Value::Null));
+            state.asked_at.push(self.argocd.clock.millis());
         }
         if let Some(odd) = self.odd(kind, app) {
             if odd.accept {
                 let _ = self.route(kind, app, request, rest).await;
             }
-            if odd.accept_after > 0.0 {
+            if odd.accept_after > 0.0 && kind == "sync" {
                 let (this, app, body) = (self.argocd.clone(), app.to_owned(), request.body.clone());
                 tokio::spawn(async move {
                     this.clock.sleep(Duration::from_secs_f64(odd.accept_after)).await;
@@ -431,8 +441,21 @@ impl Fake {
     }
 
     async fn event(&self, socket: &mut TcpStream, kind: &str, name: &str) -> bool {
-        let Some(object) = self.argocd.object(name) else { return false };
+        let Some(mut object) = self.argocd.object(name) else { return false };
         self.argocd.clock.touch();
+        let mischief = self.argocd.lock().server.stream_mischief;
+        if mischief > 0 {
+            let dice =
+                blake3::hash(format!("{mischief}/{}", self.argocd.clock.millis()).as_bytes()).as_bytes()[0];
+            let past = self.argocd.lock().apps[name].past.clone();
+            match dice % 4 {
+                // Kept back, an older state, or the stream breaks; else as it is.
+                0 => return true,
+                1 if !past.is_empty() => object = past[usize::from(dice) % past.len()].clone(),
+                2 if dice > 200 => return false,
+                _ => {}
+            }
+        }
         let line = format!("data: {} \n\n", json!({"result": {"type": kind, "application": object}}));
         chunk(socket, &line).await.is_ok() && chunk(socket, "\n").await.is_ok()
     }

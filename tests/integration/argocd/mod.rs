@@ -1,9 +1,17 @@
 //! Argo CD: one scenario a folder, played against a fake server on loopback whose time jumps.
 
+pub mod background;
 mod clock;
+mod command;
 mod fake;
+mod plan;
 mod play;
+mod property;
+mod scale;
 mod scenario;
+mod settings;
+mod tls;
+mod trail;
 mod world;
 
 use super::common::project;

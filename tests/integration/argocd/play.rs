@@ -8,13 +8,22 @@ use hydrant::audit::Audit;
 use hydrant::edge::argocd::clock::Clock as _;
 use hydrant::edge::argocd::run::{RunResult, Tools, run};
 use hydrant::edge::argocd::settings::{ArgoSettings, RawArgoSettings};
-use hydrant::edge::argocd::task::Silent;
+use hydrant::edge::argocd::task::{Progress, ProgressLine, Silent};
 use hydrant::model::sync::{
-    AppRef, AppSource, ResourceFilter, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
+    AppRef, AppSource, Failure, ResourceFilter, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
 };
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Says everything: `TRACE=1`.
+struct Told;
+
+impl Progress for Told {
+    fn update(&self, line: &ProgressLine<'_>) {
+        eprintln!("{:8.2} {} {} {}", line.took.as_secs_f64(), line.key.name, line.health, line.phase);
+    }
+}
 
 /// What a play left behind.
 pub struct Played {
@@ -80,7 +89,7 @@ pub fn play(scenario: &Scenario) -> Played {
         let tools = Tools {
             clock: Arc::new(clock.clone()),
             audit: audit.clone(),
-            progress: Arc::new(Silent),
+            progress: if std::env::var_os("TRACE").is_some() { Arc::new(Told) } else { Arc::new(Silent) },
             ancestry: Arc::new(Branch(scenario.commits.clone())),
             stop: stopped,
         };
@@ -107,7 +116,7 @@ pub fn play(scenario: &Scenario) -> Played {
     })
 }
 
-fn request(scenario: &Scenario, server: &ServerId) -> SyncRequest {
+pub fn request(scenario: &Scenario, server: &ServerId) -> SyncRequest {
     let app = |given: &App| app_ref(given, server);
     let given = &scenario.request;
     let mut request = SyncRequest {
@@ -182,7 +191,7 @@ fn compare(app: &str, expect: &Expect, outcome: &SyncOutcome, played: &Played, f
     for text in expect.says.iter().filter(|t| !reason.contains(t.as_str())) {
         wrong(format!("the reason does not say {text:?}: {reason}"));
     }
-    if let SyncResult::Failed { permanent, mend, .. } = &outcome.result {
+    if let SyncResult::Failed(Failure { permanent, mend, .. }) = &outcome.result {
         let mend = mend.as_deref().unwrap_or_default();
         if !mend.contains(&expect.mend) {
             wrong(format!("the mend does not say {:?}: {mend}", expect.mend));

@@ -183,6 +183,10 @@ pub struct Server {
     pub unknown_project: bool,
     /// The server keeps the stream's events back.
     pub mute_streams: bool,
+    /// Streams repeat, drop and reorder their events, decided by this number.
+    pub stream_mischief: u64,
+    /// How long every answer takes.
+    pub answer_millis: u64,
     /// Argo CD reads an older head of the branch until this second (a mirror).
     pub stale_git_until: f64,
 }
@@ -205,6 +209,7 @@ pub struct Request {
     pub stop_after: Option<f64>,
 }
 
+/// What must come of an Application.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {

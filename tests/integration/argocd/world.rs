@@ -5,8 +5,11 @@ use super::clock::TestClock;
 use super::scenario::{App as Given, Op, Scenario, Server, sha};
 use hydrant::edge::argocd::clock::Clock as _;
 use hydrant::edge::argocd::verdict::Ancestry;
+use hydrant::yaml::{Limits, Schema, read_one};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -36,6 +39,10 @@ pub struct AppState {
     tried: BTreeMap<String, String>,
     pub operations: usize,
     pub posts: Vec<Value>,
+    /// When it was asked for, in virtual milliseconds.
+    pub asked_at: Vec<u64>,
+    /// Every state it was ever in, for streams that lag.
+    pub past: Vec<Value>,
     pub terminated: bool,
     terminate: bool,
 }
@@ -49,7 +56,35 @@ pub struct World {
     version: u64,
     pub seen: BTreeMap<usize, u32>,
     pub webhooks: usize,
+    /// A real repository and branch, in place of the list of commits.
+    git: Option<Repo>,
     events: broadcast::Sender<String>,
+}
+
+/// A bare repository that Argo CD reads.
+#[derive(Clone)]
+struct Repo {
+    dir: PathBuf,
+    branch: String,
+}
+
+impl Repo {
+    fn git(&self, args: &[&str]) -> Option<String> {
+        let out = Command::new("git").arg("-C").arg(&self.dir).args(args).output().unwrap();
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).trim_end().to_owned())
+    }
+
+    /// Returns the Applications of a commit: every file below `apps/` and the root's.
+    fn applications(&self, commit: &str) -> Vec<Value> {
+        let files = self.git(&["ls-tree", "-r", "--name-only", commit]).unwrap_or_default();
+        let is_app =
+            |f: &&str| f.ends_with(".yaml") && (f.contains("/apps/") || f.ends_with("/root-app.yaml"));
+        let read = |f: &str| {
+            let text = self.git(&["show", &format!("{commit}:{f}")]).unwrap();
+            read_one(text.as_bytes(), &Limits::manifests()).unwrap().to_value(Schema::Kubectl).unwrap()
+        };
+        files.lines().filter(is_app).map(read).filter(|m| m["kind"] == "Application").collect()
+    }
 }
 
 /// A world and its time.
@@ -83,6 +118,7 @@ impl ArgoCd {
             version: 1000,
             seen: BTreeMap::new(),
             webhooks: 0,
+            git: None,
             events: broadcast::channel(1024).0,
         };
         let argocd = Self { world: Arc::new(Mutex::new(world)), clock };
@@ -99,6 +135,31 @@ impl ArgoCd {
             }
         }
         argocd
+    }
+
+    /// Reads a real repository from now on: its Applications are those that exist.
+    pub fn read_from(&self, dir: &Path, branch: &str) {
+        self.lock().git = Some(Repo { dir: dir.to_owned(), branch: branch.to_owned() });
+        self.look_at_git();
+    }
+
+    /// Takes over what a push has brought, if a real repository is read.
+    pub fn look_at_git(&self) {
+        let Some(repo) = self.lock().git.clone() else { return };
+        let Some(head) = repo.git(&["rev-parse", &format!("refs/heads/{}", repo.branch)]) else { return };
+        if self.lock().head == head {
+            return;
+        }
+        let manifests = repo.applications(&head);
+        let mut world = self.lock();
+        world.commits.push(head.clone());
+        world.head = head;
+        for manifest in manifests {
+            let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+            let spec = manifest["spec"].clone();
+            let app = world.apps.entry(name.clone()).or_insert_with(|| AppState::fresh(&name, &spec));
+            app.spec = spec;
+        }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, World> {
@@ -146,9 +207,14 @@ impl ArgoCd {
         let mut world = self.lock();
         world.version += 1;
         let version = world.version;
+        let mischief = world.server.stream_mischief > 0;
         if let Some(app) = world.apps.get_mut(name) {
             change(app);
             app.version = version;
+            if mischief {
+                let now = app.object();
+                app.past.push(now);
+            }
         }
         let _ = world.events.send(name.to_owned());
     }
@@ -396,6 +462,7 @@ impl ArgoCd {
     }
 
     fn git_head(&self) -> String {
+        self.look_at_git();
         let now = self.now();
         let world = self.lock();
         if now < world.server.stale_git_until { world.start_head.clone() } else { world.head.clone() }
@@ -405,6 +472,13 @@ impl ArgoCd {
     fn content(&self, name: &str, commit: &str) -> String {
         let world = self.lock();
         let app = &world.apps[name];
+        if let Some(repo) = &world.git {
+            let path = app.spec.pointer("/source/path").and_then(Value::as_str).unwrap_or_default();
+            return match commit {
+                "" => "nothing was ever applied".into(),
+                _ => repo.git(&["rev-parse", &format!("{commit}:{path}")]).unwrap_or_default(),
+            };
+        }
         let end = world.commits.iter().position(|c| c == commit).map_or(0, |p| p + 1);
         let touched =
             |c: &&String| app.given.touched.is_empty() || app.given.touched.iter().any(|t| sha(t) == **c);
@@ -525,6 +599,28 @@ impl ArgoCd {
         Some(app.object())
     }
 
+    /// Whether an Application truly is where a run says: the commit or a later one, healthy,
+    /// Synced, nothing under way, the last operation not failed.
+    pub fn is_truly_live(&self, name: &str, push: &str) -> bool {
+        let live = self.lock().apps[name].live.clone();
+        let content = self.content(name, &live);
+        let wanted: Vec<String> = {
+            let world = self.lock();
+            let from = world.commits.iter().position(|c| c == push).unwrap();
+            world.commits[from..].to_vec()
+        };
+        let reached = wanted.iter().any(|c| self.content(name, c) == content);
+        let world = self.lock();
+        let app = &world.apps[name];
+        let ended_well = app.state.as_ref().is_none_or(|s| s["phase"] == "Succeeded");
+        reached
+            && app.health == "Healthy"
+            && app.operation.is_none()
+            && ended_well
+            && !app.drift
+            && app.sync.0 == "Synced"
+    }
+
     pub fn terminate(&self, name: &str) -> bool {
         let mut world = self.lock();
         let app = world.apps.get_mut(name).unwrap();
@@ -556,16 +652,37 @@ fn result_object(name: &str, status: &str) -> Value {
 }
 
 impl AppState {
+    /// An Application that was just created: never compared, nothing applied.
+    fn fresh(name: &str, spec: &Value) -> Self {
+        let given = Given {
+            name: name.to_owned(),
+            policy: if spec.pointer("/syncPolicy/automated").is_some() { "auto" } else { "" }.into(),
+            project: spec["project"].as_str().unwrap_or("default").to_owned(),
+            source: if spec.pointer("/source/chart").is_some() { "chart" } else { "" }.into(),
+            health: "Missing".into(),
+            live: "absent".into(),
+            ..Given::default()
+        };
+        let mut app = Self::with(&given, "absent");
+        app.exists = true;
+        app.live = String::new();
+        app
+    }
+
     fn new(given: &Given, scenario: &Scenario) -> Self {
-        let ours = spec_of(given);
-        let mut spec = ours.clone();
+        let live = if given.live.is_empty() { &scenario.commits[0] } else { &given.live };
+        let mut app = Self::with(given, live);
         if given.stale_spec {
-            spec["source"]["targetRevision"] = json!("0.9.0");
-            spec["source"]["path"] = json!("elsewhere");
+            app.spec["source"]["targetRevision"] = json!("0.9.0");
+            app.spec["source"]["path"] = json!("elsewhere");
         }
-        let live = if given.live.is_empty() { scenario.commits[0].clone() } else { given.live.clone() };
+        app
+    }
+
+    fn with(given: &Given, live: &str) -> Self {
+        let spec = spec_of(given);
         let exists = live != "absent";
-        let live = if exists { sha(&live) } else { live };
+        let live = if exists { sha(live) } else { live.to_owned() };
         let health =
             if given.health.is_empty() { if exists { "Healthy" } else { "Missing" } } else { &given.health };
         let phase = if given.last_phase.is_empty() { "Succeeded" } else { &given.last_phase };
@@ -580,8 +697,8 @@ impl AppState {
         Self {
             given: given.clone(),
             exists,
+            ours: spec.clone(),
             spec,
-            ours,
             version: 1000,
             operation: None,
             state,
@@ -596,6 +713,8 @@ impl AppState {
             tried,
             operations: 0,
             posts: Vec::new(),
+            asked_at: Vec::new(),
+            past: Vec::new(),
             terminated: false,
             terminate: false,
         }

@@ -3,6 +3,7 @@
 use super::{Output, cluster, render, rendered};
 use crate::common::shared;
 use crate::support::crds::Crds;
+use serde_json::json;
 
 const ENVIRONMENTS: [&str; 4] = ["local", "sno", "prodtest", "prod"];
 
@@ -42,7 +43,7 @@ fn every_default_of_a_vault_object_is_written_out() {
     for env in ENVIRONMENTS {
         let values = "vault-auth-mount: {enabled: true, kubernetesCACert: pem}\n";
         let input = cluster("c", env);
-        let out = render(&[if matches!(env, "prodtest") { input } else { input.values(values) }]);
+        let out = render(&[if env == "prodtest" { input } else { input.values(values) }]);
         for (path, object) in out.manifests() {
             let group = object["apiVersion"].as_str().unwrap_or_default();
             if group.starts_with("redhatcop.redhat.io/") || group.starts_with("secrets.hashicorp.com/") {
@@ -66,4 +67,22 @@ fn the_lints_have_nothing_to_say_about_the_catalog() {
             assert!(found.is_empty(), "{env} {path}: {}", found[0]);
         }
     }
+}
+
+/// Observed row 21: the source's own example does not fit its CRDs. The check is seen failing.
+#[test]
+fn the_forms_of_the_sources_example_file_are_refused() {
+    let Some(crds) = real_crds() else { return };
+    let connection = json!({
+        "apiVersion": "secrets.hashicorp.com/v1beta1", "kind": "VaultConnection", "metadata": {"name": "vault"},
+        "spec": {"address": "https://vault.example:8200", "tls": {"skipVerify": true}},
+    });
+    let found = crds.problems(&connection).expect("a kind it knows");
+    assert!(found.len() == 1 && found[0].contains("tls"), "{found:?}");
+    let mut role = rendered("prod").of_kind("KubernetesAuthEngineRole").remove(0);
+    assert_eq!(crds.problems(&role), Some(vec![]));
+    role["spec"]["targetNamespaces"] = json!(["openshift-gitops"]);
+    role["spec"]["tokenTTL"] = json!("1h");
+    let found = crds.problems(&role).expect("a kind it knows");
+    assert_eq!(found.len(), 2, "{found:?}");
 }

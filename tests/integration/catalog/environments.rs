@@ -115,9 +115,9 @@ fn differs(key: &str, env: &str) -> Option<(Value, &'static str)> {
 /// Keys that come out as something else than one value of one object; each has its own test.
 const ELSEWHERE: [&str; 7] = [
     "baseDomain",                       // follows from the cluster
-    "platforms",                        // traps: image_tags_…
-    "toyServiceImageUpdater",           // traps: image_tags_…
-    "toyWebImageUpdater",               // traps: image_tags_…
+    "platforms",                        // traps: f13_…
+    "toyServiceImageUpdater",           // traps: f13_…
+    "toyWebImageUpdater",               // traps: f13_…
     "vaultConfigKubernetesHost",        // no object but an auth mount's config has it
     "capacityIgnoreMachineSetReplicas", // traps: replicas_…
     "",
@@ -217,4 +217,21 @@ fn every_component_stands_in_the_documents_under_its_layer() {
         let found = text.lines().any(|l| l.starts_with(&row) && l.contains(&format!("`{id}`")));
         assert!(found, "docs/catalog.md has no row for {}", component.key);
     }
+}
+
+#[test]
+fn an_environment_of_the_fleets_own_starts_with_the_platform_alone() {
+    let own = [("overlays/staging/values.yaml", "global: {appNamespace: shop}\n")];
+    let out =
+        super::render_with(&[super::cluster("c", "staging")], &own).unwrap_or_else(|why| panic!("{why}"));
+    let folders: Vec<&str> = out.paths().into_iter().filter(|p| p.ends_with("/kustomization.yaml")).collect();
+    assert_eq!(
+        folders,
+        [
+            "staging/c/bootstrap/argocd-project/kustomization.yaml",
+            "staging/c/bootstrap/namespaces/kustomization.yaml",
+            "staging/c/kustomization.yaml"
+        ]
+    );
+    assert_eq!(out.names_of("Namespace"), ["/openshift-pipelines", "/shop"]);
 }

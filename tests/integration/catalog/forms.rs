@@ -1,6 +1,6 @@
 //! The forms that were seen to work (`observed` §3 and the "Rendering" sentences of its §7).
 
-use super::{cluster, render, rendered, text, try_render};
+use super::{cluster, render, render_with, rendered, text, try_render};
 use serde_json::json;
 
 #[test]
@@ -249,4 +249,51 @@ fn argo_cds_controller_may_write_in_each_namespace_by_the_name_it_has_there() {
     }
     let hub = "argocd: {instance: hub, destination: 'https://api.c.example.com:6443', applicationName: {component: '{component}-{cluster}', layer: '{layer}-{cluster}', root: 'root-{cluster}'}}\n";
     assert_eq!(render(&[cluster("c", "sno").values(hub)]).names_of("RoleBinding"), [""; 0]);
+}
+
+#[test]
+fn a_fleets_own_template_is_judged_by_the_same_rules() {
+    let component = "description: ours\nnamespace: mine\n";
+    let secret = "apiVersion: secrets.hashicorp.com/v1beta1
+kind: VaultStaticSecret
+metadata: {name: s, namespace: mine}
+spec:
+  vaultAuthRef: k8s
+  mount: gitops
+  type: kv-v2
+  path: data/services/mine
+  refreshAfter: 1h30m
+  destination: {name: s, create: false, transformation: {excludeRaw: true}}
+  rolloutRestartTargets: [{kind: Deployment, name: mine}]
+";
+    let files = [
+        ("templates/platform/mine/component.yaml", component),
+        ("templates/platform/mine/secret.yaml", secret),
+    ];
+    let why = render_with(&[cluster("c", "prod")], &files).err().expect("refused");
+    for part in [
+        "templates/platform/mine/secret.yaml:1",
+        "spec.path",
+        "spec.refreshAfter",
+        "spec.rolloutRestartTargets",
+    ] {
+        assert!(why.contains(part), "no {part} in {why}");
+    }
+}
+
+#[test]
+fn two_clusters_that_would_share_a_mount_are_refused_with_the_edit() {
+    let why = try_render(&[cluster("east", "prodtest"), cluster("west", "prodtest")]).err().expect("refused");
+    for part in
+        ["prodtest/east", "prodtest/west", "`kubernetes-prodtest`", "kubernetesMount: kubernetes-east"]
+    {
+        assert!(why.contains(part), "no {part} in {why}");
+    }
+}
+
+#[test]
+fn a_secret_says_which_keys_it_holds() {
+    let values = "vault-runtime:\n  secrets:\n    my-api: {namespace: app, path: services/my/api}\n";
+    let why = try_render(&[cluster("c", "prod").values(values)]).err().expect("refused");
+    assert!(why.contains("clusters/c/values.yaml:3:5") && why.contains("keys"), "{why}");
 }

@@ -6,6 +6,7 @@
 mod crds;
 mod environments;
 mod forms;
+mod overlays;
 mod seed_004;
 mod side_by_side;
 mod traps;
@@ -14,12 +15,13 @@ use crate::common::{hydrant, write_files};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
 use tempfile::TempDir;
 
 /// What a fleet renders: every file below the output folder, by its path.
 pub struct Output {
-    /// Holds the files themselves, in `out`.
-    pub folder: TempDir,
+    /// Holds the files themselves, in `out`, for as long as they are needed.
+    pub folder: Option<TempDir>,
     /// The files' texts.
     pub files: BTreeMap<String, String>,
 }
@@ -64,7 +66,13 @@ pub fn render(clusters: &[ClusterInput]) -> Output {
 
 /// Renders a fleet of these clusters, or says why not.
 pub fn try_render(clusters: &[ClusterInput]) -> Result<Output, String> {
+    render_with(clusters, &[])
+}
+
+/// Renders a fleet of these clusters and more files, or says why not.
+pub fn render_with(clusters: &[ClusterInput], files: &[(&str, &str)]) -> Result<Output, String> {
     let fleet = tempfile::tempdir().expect("folder");
+    write_files(fleet.path(), files);
     for c in clusters {
         let folder = format!("clusters/{}", c.name);
         write_files(fleet.path(), &[(&format!("{folder}/cluster.yaml"), &c.file)]);
@@ -92,13 +100,19 @@ pub fn render_folder(fleet: &Path) -> Result<Output, String> {
     }
     let mut files = BTreeMap::new();
     read_below(&out, &out, &mut files);
-    Ok(Output { folder, files })
+    Ok(Output { folder: Some(folder), files })
 }
 
-/// Returns the only rendered cluster of an environment.
+/// Returns what one cluster of an environment renders; it is rendered once for all tests.
 #[track_caller]
-pub fn rendered(env: &str) -> Output {
-    render(&[cluster("c", env)])
+pub fn rendered(env: &str) -> Arc<Output> {
+    static DONE: LazyLock<Mutex<BTreeMap<String, Arc<Output>>>> = LazyLock::new(Mutex::default);
+    let mut done = DONE.lock().expect("no test failed in here");
+    if !done.contains_key(env) {
+        let Output { files, .. } = render(&[cluster("c", env)]);
+        done.insert(env.to_owned(), Arc::new(Output { folder: None, files }));
+    }
+    done[env].clone()
 }
 
 fn read_below(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {

@@ -76,10 +76,11 @@ fn identity(object: &Value) -> String {
 
 /// Compares what `kubectl kustomize` makes of each folder with the files below it.
 fn check_folders(out: &Output) -> usize {
+    let root = out.folder.as_ref().expect("files").path();
     let mut checked = 0;
     for path in out.paths() {
         let Some(folder) = path.strip_suffix("/kustomization.yaml") else { continue };
-        let Some(built) = kubectl_kustomize(&out.folder.path().join("out").join(folder)) else { return 0 };
+        let Some(built) = kubectl_kustomize(&root.join("out").join(folder)) else { return 0 };
         let built = built.unwrap_or_else(|why| panic!("{folder}: {why}"));
         let mut theirs: BTreeMap<String, Value> = BTreeMap::new();
         for object in documents(&built) {

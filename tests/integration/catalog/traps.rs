@@ -1,7 +1,7 @@
 //! Each trap of the facts' section F that rendering can avoid; each test fails on the old form.
 
 use super::{cluster, render, rendered, text, try_render};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const ENVIRONMENTS: [&str; 4] = ["local", "sno", "prodtest", "prod"];
 
@@ -41,25 +41,24 @@ fn f1_an_external_vaults_mount_is_never_owned_by_git() {
 
 #[test]
 fn f2_an_external_vault_never_meets_an_inside_host() {
-    // Where a host is rendered at all, it follows from the address; the mount's config is refused
-    // for an external Vault, so the settings are what is left to look at.
-    let cluster = hydrant::model::cluster::ClusterFile::clone(&prodtest_file());
-    let with = |text: Value| {
-        let values: hydrant::model::platform::VaultValues = serde_json::from_value(text).expect("values");
-        values.resolve(&cluster)
-    };
-    assert_eq!(
-        with(json!({"address": "https://vault.bitiq.io:8200"})).kubernetes_host,
-        "https://api.c.example.com:6443"
-    );
-    assert_eq!(
-        with(json!({"address": "http://vault-dev.vault-dev.svc:8200"})).kubernetes_host,
-        "https://kubernetes.default.svc"
-    );
+    // What is written is refused at its line, before a mount's config is made from it.
+    let inside = "vault:\n  kubernetesHost: https://kubernetes.default.svc\n";
+    let why = try_render(&[cluster("c", "prodtest").values(inside)]).err().expect("refused");
+    assert!(why.contains("clusters/c/values.yaml:2:3: vault.kubernetesHost"), "{why}");
+    assert!(why.contains("https://api.c.example.com:6443"), "{why}");
+    // What is not written follows from the address: the inside host for a Vault inside.
+    let mount = "vault-auth-mount: {enabled: true, kubernetesCACert: pem}\n";
+    let config =
+        render(&[cluster("c", "prod").values(mount)]).of_kind("KubernetesAuthEngineConfig").remove(0);
+    assert_eq!(config["spec"]["kubernetesHost"], "https://kubernetes.default.svc");
 }
 
-fn prodtest_file() -> hydrant::model::cluster::ClusterFile {
-    serde_json::from_value(super::documents(&cluster("c", "prodtest").file).remove(0)).expect("a cluster")
+#[test]
+fn a_mount_with_auth_before_it_is_refused_at_its_line() {
+    // Observed row 1: logins would go to auth/auth/….
+    let values = "vault:\n  kubernetesMount: auth/kubernetes-c\n";
+    let why = try_render(&[cluster("c", "prodtest").values(values)]).err().expect("refused");
+    assert!(why.contains("clusters/c/values.yaml:2:3: vault.kubernetesMount"), "{why}");
 }
 
 #[test]
@@ -219,4 +218,58 @@ fn no_secret_data_is_in_any_file() {
             }
         }
     }
+}
+
+#[test]
+fn f13_image_tags_are_written_only_where_a_cluster_names_its_image() {
+    const TARGET: &str = "argocd-image-updater.argoproj.io/write-back-target";
+    for env in ENVIRONMENTS {
+        for app in rendered(env).of_kind("Application") {
+            assert_eq!(
+                app["metadata"]["annotations"].get(TARGET),
+                None,
+                "{env}: two clusters would write one file"
+            );
+        }
+    }
+    let image = "toy-service: {imageUpdater: {image: quay.io/example-org/toy-service}}\nglobal: {platforms: 'linux/arm64'}\n";
+    let out = render(&[cluster("east", "prod").values(image)]);
+    let annotations = out.application("toy-service-prod")["metadata"]["annotations"].clone();
+    assert_eq!(annotations[TARGET], "helmvalues:/charts/toy-service/values-prod.yaml");
+    assert_eq!(
+        annotations["argocd-image-updater.argoproj.io/image-list"],
+        "toy-service=quay.io/example-org/toy-service"
+    );
+    assert_eq!(annotations["argocd-image-updater.argoproj.io/toy-service.platforms"], "linux/arm64");
+    let tags = text(&annotations, "/argocd-image-updater.argoproj.io~1toy-service.allow-tags");
+    assert_eq!(tags, r"regexp:^v\d+\.\d+\.\d+-commit\.g[0-9a-f]{7,}$", "the grammar of F22");
+    let own = image.replace("image:", "writeTo: 'values-{env}-{cluster}.yaml', image:");
+    let out = render(&[cluster("east", "prod").values(&own)]);
+    let annotations = out.application("toy-service-prod")["metadata"]["annotations"].clone();
+    assert_eq!(annotations[TARGET], "helmvalues:/charts/toy-service/values-prod-east.yaml");
+}
+
+#[test]
+fn f13_a_pause_and_a_switch_off_stop_the_image_updater() {
+    // §B bug 2: toyServiceImageUpdater.enabled=false had no effect. prodtest is paused by its overlay.
+    let image = "image: quay.io/example-org/toy-service";
+    let cases = [("prod", "enabled: false, "), ("prod", "pause: true, "), ("prodtest", "")];
+    for (env, switch) in cases {
+        let values = format!("toy-service: {{imageUpdater: {{{switch}{image}}}}}\n");
+        let out = render(&[cluster("c", env).values(&values)]);
+        let app = out.application(&format!("toy-service-{env}"));
+        let ours = app["metadata"]["annotations"].as_object().expect("annotations");
+        assert!(ours.keys().all(|k| !k.contains("image-updater")), "{env} {switch}");
+    }
+}
+
+#[test]
+fn replicas_of_machine_sets_are_compared_unless_an_autoscaler_sets_them() {
+    let out = rendered("prod");
+    let app = out.application("cluster-capacity-prod");
+    assert_eq!(app["spec"].get("ignoreDifferences"), None);
+    assert_eq!(app["spec"]["syncPolicy"]["automated"], json!({"prune": false, "selfHeal": true}));
+    let values = "cluster-capacity: {ignoreMachineSetReplicas: true}\n";
+    let app = render(&[cluster("c", "prod").values(values)]).application("cluster-capacity-prod");
+    assert_eq!(app["spec"]["ignoreDifferences"][0]["jsonPointers"], json!(["/spec/replicas"]));
 }

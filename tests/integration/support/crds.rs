@@ -34,8 +34,9 @@ impl Crds {
 
     /// Returns what is wrong with an object; none if its kind has no CRD here.
     pub fn problems(&self, object: &Value) -> Option<Vec<String>> {
-        let kind = self.kind(object)?;
-        let found = kind.validator.iter_errors(object);
+        // The API server fills in defaults before it validates.
+        let stored = self.with_defaults(object)?;
+        let found = self.kind(object)?.validator.iter_errors(&stored);
         Some(found.map(|e| format!("{}: {e}", e.instance_path())).collect())
     }
 

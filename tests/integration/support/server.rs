@@ -70,6 +70,38 @@ impl GitServer {
         Self { temp, repo, address, state }
     }
 
+    /// Serves the same over TLS on another port, with a certificate for 127.0.0.1.
+    pub fn serve_tls(&self, certificate: &Path, key: &Path) -> String {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+        let chain: Vec<_> =
+            CertificateDer::pem_file_iter(certificate).expect("a file").map(|c| c.expect("PEM")).collect();
+        let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate");
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (shared, root) = (Arc::clone(&self.state), self.temp.path().to_owned());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (state, root, config) = (Arc::clone(&shared), root.clone(), Arc::clone(&config));
+                std::thread::spawn(move || {
+                    let connection = rustls::ServerConnection::new(config).expect("a connection");
+                    let mut stream = rustls::StreamOwned::new(connection, stream);
+                    let _ = serve(&mut stream, &state, &root);
+                    stream.conn.send_close_notify();
+                    let _ = stream.flush();
+                });
+            }
+        });
+        format!("https://{address}/gitops.git")
+    }
+
     /// Returns the repository's address.
     pub fn url(&self) -> String {
         format!("http://{}/gitops.git", self.address)

@@ -1,0 +1,25 @@
+//! `hydrant build`: a thin door to the overlay engine.
+
+use super::show;
+use crate::cli::BuildArgs;
+use crate::error::{Error, Result};
+use crate::kustomize::{BuildOptions, Disk, build};
+use crate::report::Said;
+use crate::yaml::write_documents;
+
+/// Prints what a kustomization builds.
+///
+/// # Errors
+/// A kustomization that cannot be built.
+pub fn run(args: &BuildArgs, quiet: bool) -> Result<u8> {
+    let (files, dir) = Disk::around(&args.dir)?;
+    let options = BuildOptions { strict: args.strict };
+    let built = build(&files, &dir, &options)
+        .map_err(|why| Error::input(format!("{} was not built", args.dir.display())).with(why))?;
+    if !quiet {
+        let said: Vec<Said> = built.warnings.iter().map(Said::from).collect();
+        show::messages(&said);
+    }
+    super::print(&write_documents(&built.objects))?;
+    Ok(0)
+}

@@ -1,0 +1,46 @@
+//! Which of two commits of the fleet's own repository is the newer one.
+//!
+//! A slow job with older inputs must not undo a newer delivery; the trailer
+//! `Hydrant-Source-Commit` of the delivered commit and the fleet's own commit tell.
+
+use std::path::Path;
+
+/// How one commit stands to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ancestry {
+    /// They are one.
+    Same,
+    /// The first is contained in the second.
+    Older,
+    /// The first contains the second.
+    Newer,
+    /// Neither contains the other.
+    Apart,
+    /// It cannot be told: a commit is not there, or the history is cut off (a shallow clone).
+    Unknown,
+}
+
+/// Compares two commits of the repository that a folder lies in.
+pub fn ancestry(folder: &Path, first: &str, second: &str) -> Ancestry {
+    compare(folder, first, second).unwrap_or(Ancestry::Unknown)
+}
+
+fn compare(folder: &Path, first: &str, second: &str) -> Option<Ancestry> {
+    let first = git2::Oid::from_str(first).ok()?;
+    let second = git2::Oid::from_str(second).ok()?;
+    if first == second {
+        return Some(Ancestry::Same);
+    }
+    let repo = git2::Repository::discover(folder).ok()?;
+    // What is not there at all answers nothing.
+    repo.find_commit(first).ok()?;
+    repo.find_commit(second).ok()?;
+    if repo.graph_descendant_of(second, first).ok()? {
+        return Some(Ancestry::Older);
+    }
+    if repo.graph_descendant_of(first, second).ok()? {
+        return Some(Ancestry::Newer);
+    }
+    // Beyond the edge of a shallow clone either may contain the other.
+    Some(if repo.is_shallow() { Ancestry::Unknown } else { Ancestry::Apart })
+}

@@ -1,0 +1,128 @@
+//! A whole build: what `kubectl kustomize DIR` prints.
+
+use super::compile::{Compiler, Place};
+use super::config::Config;
+use super::fieldspec::FieldSpec;
+use super::files::{Files, join};
+use super::gvk::Gvk;
+use super::kustomization::Kustomization;
+use super::loader::{Folder, ReadFiles};
+use super::order::Order;
+use super::program::Run;
+use super::provenance::{origin_text, transformations_text};
+use super::resource::{Resource, metadata_map, set_metadata_map};
+use super::transform::metadata::set_texts;
+use crate::error::{Origin, Violation, Violations};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// How to build.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// True if a patch whose target chooses nothing is an error, not a warning.
+    pub strict: bool,
+}
+
+/// What a build gave.
+#[derive(Debug)]
+pub struct Built {
+    /// The objects in order.
+    pub objects: Vec<Value>,
+    /// What somebody should look at.
+    pub warnings: Violations,
+}
+
+/// What kustomize writes into `app.kubernetes.io/managed-by`: kubectl does not know the
+/// version of the kustomize inside it.
+const MANAGED_BY: &str = "kustomize-(devel)";
+
+/// Annotations of kustomize's own, which no build prints.
+const INTERNAL: [&str; 18] = [
+    "internal.config.kubernetes.io/previousKinds",
+    "internal.config.kubernetes.io/previousNames",
+    "internal.config.kubernetes.io/prefixes",
+    "internal.config.kubernetes.io/suffixes",
+    "internal.config.kubernetes.io/previousNamespaces",
+    "internal.config.kubernetes.io/allowNameChange",
+    "internal.config.kubernetes.io/allowKindChange",
+    "internal.config.kubernetes.io/refBy",
+    "internal.config.kubernetes.io/generatorBehavior",
+    "internal.config.kubernetes.io/needsHashSuffix",
+    "internal.config.kubernetes.io/path",
+    "internal.config.kubernetes.io/index",
+    "internal.config.kubernetes.io/seqindent",
+    "internal.config.kubernetes.io/id",
+    "internal.config.kubernetes.io/annotations-migration-resource-id",
+    "config.kubernetes.io/path",
+    "config.kubernetes.io/index",
+    "config.k8s.io/id",
+];
+
+/// Builds a folder: prints what `kubectl kustomize` prints for it.
+///
+/// # Errors
+/// Everything that is wrong in the kustomization and in what it names.
+pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Built, Violations> {
+    let read = ReadFiles::default();
+    let folder = Folder::new(files, &read, &start(dir)?);
+    let kustomization = folder.kustomization(None)?;
+    let mut compiler = Compiler { trace: !kustomization.build_metadata.is_empty(), ..Compiler::default() };
+    let mut config = Arc::new(Config::default());
+    let at = Origin::file(kustomization.file.clone());
+    let ops = compiler.target(&kustomization, &Place::new(folder), &mut config)?;
+    let mut run = Run { warnings: compiler.warnings, ..Run::default() };
+    run.run(&ops)?;
+    run.finish(&config, &at)?;
+    kustomization.order.clone().unwrap_or_else(Order::legacy).sort(run.resources.list_mut());
+    if let Some(id) = run.resources.duplicate() {
+        return Err(vec![Violation::error(format!("two objects end up as {id}")).at(at)]);
+    }
+    if kustomization.wants("managedByLabel") {
+        let pairs = [("app.kubernetes.io/managed-by".to_owned(), MANAGED_BY.to_owned())].into();
+        let spec = FieldSpec::new(Gvk::default(), "metadata/labels", true);
+        set_texts(&mut run.resources, &pairs, &[spec]).map_err(|f| vec![f.in_entry(&at)])?;
+    }
+    if options.strict && !run.warnings.iter().all(|w| w.severity > crate::error::Severity::Warning) {
+        let strict = run.warnings.into_iter().map(|mut w| {
+            if w.severity == crate::error::Severity::Warning {
+                w.severity = crate::error::Severity::Error;
+            }
+            w
+        });
+        return Err(strict.filter(Violation::is_error).collect());
+    }
+    let objects = run.resources.into_list().into_iter().map(|r| finished(r, &kustomization)).collect();
+    Ok(Built { objects, warnings: run.warnings })
+}
+
+/// Returns the folder a build begins in, as a path from the root of the files.
+pub(super) fn start(dir: &str) -> Result<String, Violations> {
+    let outside =
+        || vec![Violation::error(format!("the folder `{dir}` lies outside the files to build from"))];
+    join("", dir).ok_or_else(outside)
+}
+
+/// Returns an object as it is printed.
+fn finished(mut resource: Resource, kustomization: &Kustomization) -> Value {
+    let mut annotations = metadata_map(&resource.value, "annotations");
+    clean(&mut annotations);
+    if let Some(origin) = resource.origin.take().filter(|_| kustomization.wants("originAnnotations")) {
+        annotations.insert("config.kubernetes.io/origin".into(), Value::String(origin_text(&origin)));
+    }
+    let transformations = std::mem::take(&mut resource.transformations);
+    if kustomization.wants("transformerAnnotations") && !transformations.is_empty() {
+        let text = Value::String(transformations_text(&transformations));
+        annotations.insert("alpha.config.kubernetes.io/transformations".into(), text);
+    }
+    set_metadata_map(&mut resource.value, "annotations", annotations);
+    resource.value
+}
+
+/// Takes kustomize's own annotations away.
+pub(super) fn clean(annotations: &mut Map<String, Value>) {
+    for key in INTERNAL {
+        annotations.remove(key);
+    }
+    annotations.remove("config.kubernetes.io/origin");
+    annotations.remove("alpha.config.kubernetes.io/transformations");
+}

@@ -1,0 +1,470 @@
+//! `transformers`, `generators` and `validators`: configuration objects of built-in kinds.
+
+use super::changes::read_replacement_file;
+use super::{Compiler, Place, run_alone};
+use crate::error::{Origin, Violation, Violations};
+use crate::kustomize::config::Config;
+use crate::kustomize::fieldspec::FieldSpec;
+use crate::kustomize::generate::generate;
+use crate::kustomize::gvk::ObjectId;
+use crate::kustomize::kustomization::{
+    Fields, GeneratorArgs, GeneratorKind, GeneratorOptions, Placed, Wrong, read_field_specs, read_image,
+    read_patch, read_replacement, read_selector,
+};
+use crate::kustomize::manifest::read_manifests;
+use crate::kustomize::program::{Change, Op};
+use crate::kustomize::provenance::Provenance;
+use crate::kustomize::resource::Resource;
+use crate::kustomize::transform::images::ImageChange;
+use crate::kustomize::transform::metadata::{End, NamespaceChange, Subjects};
+use crate::kustomize::transform::replicas::ReplicaChange;
+use crate::kustomize::transform::value_add::{AddTarget, ValueAdd};
+use crate::suggest::did_you_mean;
+use crate::yaml::{Limits, Node, read};
+use std::sync::Arc;
+
+const KINDS: [&str; 17] = [
+    "AnnotationsTransformer",
+    "ConfigMapGenerator",
+    "HashTransformer",
+    "IAMPolicyGenerator",
+    "ImageTagTransformer",
+    "LabelTransformer",
+    "NamespaceTransformer",
+    "PatchJson6902Transformer",
+    "PatchStrategicMergeTransformer",
+    "PatchTransformer",
+    "PrefixSuffixTransformer",
+    "PrefixTransformer",
+    "ReplacementTransformer",
+    "ReplicaCountTransformer",
+    "SecretGenerator",
+    "SuffixTransformer",
+    "ValueAddTransformer",
+];
+
+/// A configuration object, its text and where that is.
+struct Plugin {
+    node: Node,
+    file: Arc<str>,
+    kind: String,
+    api_version: String,
+    provenance: Option<Provenance>,
+}
+
+impl Compiler {
+    /// Compiles what a list of files, folders and objects asks for.
+    pub(super) fn plugins(
+        &mut self,
+        list: &[Placed],
+        field: &str,
+        place: &Place<'_>,
+        config: &mut Arc<Config>,
+    ) -> Result<Vec<Op>, Violations> {
+        let (mut ops, mut wrong) = (Vec::new(), Violations::new());
+        let mut ids = std::collections::BTreeSet::new();
+        for placed in list {
+            let found = self.plugin_objects(placed, place, config, &mut ids);
+            let compiled = found.and_then(|objects| {
+                let mut all = Vec::new();
+                for object in objects {
+                    all.extend(self.plugin(&object, field, place)?);
+                }
+                Ok(all)
+            });
+            match compiled {
+                Ok(more) => ops.extend(more),
+                Err(more) => wrong.extend(more),
+            }
+        }
+        if wrong.is_empty() { Ok(ops) } else { Err(wrong) }
+    }
+
+    fn plugin_objects(
+        &mut self,
+        placed: &Placed,
+        place: &Place<'_>,
+        config: &mut Arc<Config>,
+        ids: &mut std::collections::BTreeSet<ObjectId>,
+    ) -> Result<Vec<Plugin>, Violations> {
+        let (text, at) = placed;
+        let inline = text.contains('\n') || text.contains(": ") || text.trim_start().starts_with('{');
+        let resources: Vec<Resource> = if inline {
+            let mut resources = read_manifests(text.as_bytes(), &at.file, None)?;
+            if self.trace {
+                let origin = Provenance::file(place.traced(&self.file_name));
+                resources.iter_mut().for_each(|r| r.origin = Some(origin.clone()));
+            }
+            resources
+        } else {
+            let op = self.resource(placed, place, &mut config.clone())?;
+            run_alone(&[op])?
+        };
+        if let Some(twice) = resources.iter().find(|r| !ids.insert(r.id())) {
+            let message = format!("{} stands here twice", twice.id());
+            return Err(vec![
+                Violation::error(message).at(at.clone()).hint("give each its own metadata.name"),
+            ]);
+        }
+        resources.into_iter().map(|r| plugin_of(r, at, inline)).collect()
+    }
+
+    fn plugin(&mut self, plugin: &Plugin, field: &str, place: &Place<'_>) -> Result<Vec<Op>, Violations> {
+        let mut wrong = Wrong::new();
+        let fields = Fields::new(&plugin.node, &plugin.file, "");
+        if plugin.api_version != "builtin" {
+            return Err(vec![self.foreign(plugin, fields.origin(), field)]);
+        }
+        let generates = plugin.kind.ends_with("Generator");
+        if generates != (field == "generators") {
+            let message = format!("a {} cannot stand in `{field}`", plugin.kind);
+            return Err(vec![Violation::error(message).at(fields.origin())]);
+        }
+        let mut ops = self.builtin(plugin, fields, place, &mut wrong);
+        if let Some(provenance) = plugin.provenance.clone().filter(|_| self.trace && !generates) {
+            ops.push(Op::Trace(provenance));
+        }
+        if wrong.is_empty() { Ok(ops) } else { Err(wrong) }
+    }
+
+    /// Returns why a plugin that is not built in is refused.
+    fn foreign(&self, plugin: &Plugin, at: Origin, field: &str) -> Violation {
+        let message = format!(
+            "the plugin {} {} is not built in, and a build runs no program and no container",
+            plugin.api_version, plugin.kind
+        );
+        let violation = Violation::error(message).at(at).key(field);
+        violation.hint(match did_you_mean(&plugin.kind, KINDS) {
+            Some(near) if KINDS.iter().any(|k| near.contains(k)) && near.starts_with("did") => {
+                format!("built-in kinds have `apiVersion: builtin`; {near}")
+            }
+            _ => "commit what it generates and name that in `resources`".to_owned(),
+        })
+    }
+
+    fn builtin(
+        &mut self,
+        plugin: &Plugin,
+        fields: Fields<'_>,
+        place: &Place<'_>,
+        wrong: &mut Wrong,
+    ) -> Vec<Op> {
+        let at = fields.origin();
+        let change = |change: Change| vec![Op::Change(Box::new(change), at.clone(), None)];
+        let specs = |wrong: &mut Wrong| read_field_specs(&fields, "fieldSpecs", wrong);
+        match plugin.kind.as_str() {
+            "AnnotationsTransformer" => {
+                only(&fields, &["annotations", "fieldSpecs"], wrong);
+                change(Change::Texts { pairs: fields.text_map("annotations", wrong), specs: specs(wrong) })
+            }
+            "LabelTransformer" => {
+                only(&fields, &["labels", "fieldSpecs"], wrong);
+                change(Change::Texts { pairs: fields.text_map("labels", wrong), specs: specs(wrong) })
+            }
+            "NamespaceTransformer" => change(Change::Namespace(namespace(&fields, specs(wrong), wrong))),
+            "PrefixTransformer" => names(&fields, &[("prefix", End::Prefix)], wrong),
+            "SuffixTransformer" => names(&fields, &[("suffix", End::Suffix)], wrong),
+            "PrefixSuffixTransformer" => {
+                names(&fields, &[("prefix", End::Prefix), ("suffix", End::Suffix)], wrong)
+            }
+            "ImageTagTransformer" => {
+                only(&fields, &["imageTag", "fieldSpecs"], wrong);
+                let image =
+                    fields.map("imageTag", "imageTag").map(|f| read_image(f, wrong)).unwrap_or_default();
+                match ImageChange::new(image, specs(wrong)) {
+                    Ok(image) => change(Change::Image(Box::new(image))),
+                    Err(why) => {
+                        wrong.push(Violation::error(why).at(at.clone()));
+                        Vec::new()
+                    }
+                }
+            }
+            "ReplicaCountTransformer" => {
+                only(&fields, &["replica", "fieldSpecs"], wrong);
+                let replica = fields.map("replica", "replica");
+                let name = replica.map(|f| f.text("name", wrong)).unwrap_or_default();
+                let count = replica.map(|f| f.number("count", wrong)).unwrap_or_default();
+                change(Change::Replicas(ReplicaChange { name, count, specs: specs(wrong) }))
+            }
+            "HashTransformer" => {
+                only(&fields, &[], wrong);
+                change(Change::Hash)
+            }
+            "ValueAddTransformer" => {
+                value_add(&fields, place, wrong).map_or_else(Vec::new, |v| change(Change::ValueAdd(v)))
+            }
+            "ReplacementTransformer" => replacements(&fields, place, wrong),
+            "PatchTransformer" | "PatchJson6902Transformer" | "PatchStrategicMergeTransformer" => {
+                self.patch_plugin(plugin, &fields, place, wrong)
+            }
+            "IAMPolicyGenerator" => self.iam_policy(plugin, &fields, wrong),
+            "ConfigMapGenerator" | "SecretGenerator" => self.generator_plugin(plugin, &fields, place, wrong),
+            other => {
+                let mut violation =
+                    Violation::error(format!("`{other}` is not a built-in plugin")).at(at).key("kind");
+                violation.hint = did_you_mean(other, KINDS);
+                wrong.push(violation);
+                Vec::new()
+            }
+        }
+    }
+
+    fn patch_plugin(
+        &mut self,
+        plugin: &Plugin,
+        fields: &Fields<'_>,
+        place: &Place<'_>,
+        wrong: &mut Wrong,
+    ) -> Vec<Op> {
+        let at = fields.origin();
+        let mut patches = Vec::new();
+        let mut take = |read: Result<Vec<_>, Violations>, wrong: &mut Wrong| match read {
+            Ok(more) => patches.extend(more),
+            Err(more) => wrong.extend(more),
+        };
+        if plugin.kind == "PatchStrategicMergeTransformer" {
+            only(fields, &["paths", "patches"], wrong);
+            for placed in fields.texts("paths", wrong) {
+                take(self.merge_patches(&placed, place), wrong);
+            }
+            let text = fields.text("patches", wrong);
+            if !text.is_empty() {
+                take(self.merge_patches(&(format!("{text}\n"), at.clone()), place), wrong);
+            }
+        } else {
+            // The text of a JSON patch has another name in its own plugin.
+            let mut node = plugin.node.clone();
+            if let crate::yaml::Data::Map(entries) = &mut node.data {
+                entries.retain(|e| !matches!(e.key.as_str(), "apiVersion" | "kind" | "metadata"));
+                entries.iter_mut().filter(|e| e.key == "jsonOp").for_each(|e| e.key = "patch".to_owned());
+            }
+            let entry = read_patch(Fields::new(&node, &plugin.file, ""), wrong);
+            let remembers = plugin.kind == "PatchTransformer";
+            take(self.patch(&entry, place, remembers), wrong);
+        }
+        let op = |patch: crate::kustomize::transform::patches::Patch| {
+            let at = patch.at.clone();
+            Op::Change(Box::new(Change::Patch(Box::new(patch))), at, None)
+        };
+        patches.into_iter().map(op).collect()
+    }
+
+    /// Makes the service account that stands for one of Google's.
+    fn iam_policy(&self, plugin: &Plugin, fields: &Fields<'_>, wrong: &mut Wrong) -> Vec<Op> {
+        only(fields, &["cloud", "kubernetesService", "serviceAccount"], wrong);
+        let cloud = fields.text("cloud", wrong);
+        if cloud != "gke" {
+            let message = format!("the cloud `{cloud}` is not supported, only gke");
+            wrong.push(Violation::error(message).at(fields.origin()).key("cloud"));
+        }
+        let mut text =
+            |map: &str, key: &str| fields.map(map, map).map(|f| f.text(key, wrong)).unwrap_or_default();
+        let (name, namespace) = (text("kubernetesService", "name"), text("kubernetesService", "namespace"));
+        let (account, project) = (text("serviceAccount", "name"), text("serviceAccount", "projectId"));
+        let mut resource = Resource::new(serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {
+                "annotations": {
+                    "iam.gke.io/gcp-service-account": format!("{account}@{project}.iam.gserviceaccount.com"),
+                },
+                "name": name,
+            },
+        }));
+        resource.set_namespace(&namespace);
+        resource.at = Some(fields.origin());
+        if self.trace {
+            resource.origin.clone_from(&plugin.provenance);
+        }
+        vec![Op::Generate(Box::new(resource), fields.origin())]
+    }
+
+    fn generator_plugin(
+        &mut self,
+        plugin: &Plugin,
+        fields: &Fields<'_>,
+        place: &Place<'_>,
+        wrong: &mut Wrong,
+    ) -> Vec<Op> {
+        let kind =
+            if plugin.kind == "SecretGenerator" { GeneratorKind::Secret } else { GeneratorKind::ConfigMap };
+        let more = ["apiVersion", "kind", "metadata"];
+        let mut args = GeneratorArgs::read(*fields, kind, &GeneratorOptions::default(), &more, wrong);
+        if let Some(metadata) = fields.map("metadata", "metadata") {
+            if args.name.is_empty() {
+                args.name = metadata.text("name", wrong);
+            }
+            if args.namespace.is_empty() {
+                args.namespace = metadata.text("namespace", wrong);
+            }
+        }
+        match generate(&args, &place.folder) {
+            Ok(mut resource) => {
+                resource.table.clone_from(&self.table);
+                if self.trace {
+                    resource.origin.clone_from(&plugin.provenance);
+                }
+                vec![Op::Generate(Box::new(resource), args.at)]
+            }
+            Err(more) => {
+                wrong.extend(more);
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Turns a configuration object back into text and reads that, so that one reader with
+/// places serves all; the places of an object from a file are lost but for its own.
+fn plugin_of(resource: Resource, at: &Origin, inline: bool) -> Result<Plugin, Violations> {
+    use crate::kustomize::gvk::Identified as _;
+    let place = resource.at.clone().unwrap_or_else(|| at.clone());
+    let text = crate::yaml::write(&resource.value);
+    let file = place.file.clone();
+    let mut documents = read(text.as_bytes(), &Limits::manifests()).map_err(|e| vec![e.in_file(&file)])?;
+    let Some(mut node) = documents.pop() else { return Err(vec![Violation::error("it is empty").at(place)]) };
+    let line = if inline { at.line } else { place.line };
+    settle(&mut node, line.max(1));
+    let value = &resource.value;
+    let by = [
+        value.api_version().into_owned(),
+        value.kind().into_owned(),
+        value.name().into_owned(),
+        value.namespace().into_owned(),
+    ];
+    let provenance = resource.origin.as_ref().map(|o| Provenance {
+        configured_in: o.path.clone(),
+        configured_by: Some(by.clone()),
+        ..Provenance::default()
+    });
+    let [api_version, kind, ..] = by;
+    Ok(Plugin { node, file, kind, api_version, provenance })
+}
+
+/// Gives all nodes one place.
+fn settle(node: &mut Node, line: u32) {
+    use crate::yaml::Data;
+    node.at.line = line;
+    node.at.column = 1;
+    match &mut node.data {
+        Data::Scalar(_) => {}
+        Data::Seq(items) => items.iter_mut().for_each(|n| settle(n, line)),
+        Data::Map(entries) => entries.iter_mut().for_each(|e| {
+            e.key_at = node.at;
+            settle(&mut e.value, line);
+        }),
+    }
+}
+
+/// Compiles the ends of names that a configuration object adds to.
+fn names(fields: &Fields<'_>, ends: &[(&str, End)], wrong: &mut Wrong) -> Vec<Op> {
+    let mut known: Vec<&str> = ends.iter().map(|(key, _)| *key).collect();
+    known.push("fieldSpecs");
+    only(fields, &known, wrong);
+    if fields.entry("fieldSpecs").is_none() {
+        let message = "`fieldSpecs` is missing: which names are changed";
+        wrong.push(Violation::error(message).at(fields.origin()).hint("- path: metadata/name"));
+    }
+    let specs = read_field_specs(fields, "fieldSpecs", wrong);
+    let change = |(key, end): &(&str, End), wrong: &mut Wrong| {
+        let names = Change::Names { text: fields.text(key, wrong), end: *end, specs: specs.clone() };
+        Op::Change(Box::new(names), fields.origin(), None)
+    };
+    ends.iter().map(|e| change(e, wrong)).collect()
+}
+
+/// Notes unknown fields of a configuration object.
+fn only(fields: &Fields<'_>, known: &[&str], wrong: &mut Wrong) {
+    let all: Vec<&str> =
+        ["apiVersion", "kind", "metadata"].into_iter().chain(known.iter().copied()).collect();
+    fields.only(&all, wrong);
+}
+
+fn namespace(fields: &Fields<'_>, specs: Vec<FieldSpec>, wrong: &mut Wrong) -> NamespaceChange {
+    only(fields, &["fieldSpecs", "unsetOnly", "setRoleBindingSubjects"], wrong);
+    let namespace =
+        fields.map("metadata", "metadata").map(|f| f.text("namespace", wrong)).unwrap_or_default();
+    let subjects = match fields.text("setRoleBindingSubjects", wrong).as_str() {
+        "" | "defaultOnly" => Subjects::Default,
+        "allServiceAccounts" => Subjects::ServiceAccounts,
+        "none" => Subjects::None,
+        other => {
+            let message = format!("`{other}` is unknown; write defaultOnly, allServiceAccounts or none");
+            wrong.push(Violation::error(message).at(fields.origin()).key("setRoleBindingSubjects"));
+            Subjects::None
+        }
+    };
+    NamespaceChange { namespace, specs, unset_only: fields.flag("unsetOnly", wrong), subjects }
+}
+
+fn value_add(fields: &Fields<'_>, place: &Place<'_>, wrong: &mut Wrong) -> Option<ValueAdd> {
+    only(fields, &["value", "targets", "targetFilePath"], wrong);
+    let mut value = fields.text("value", wrong).trim().to_owned();
+    if value.is_empty() {
+        value = place.folder.path.rsplit('/').next().unwrap_or("").to_owned();
+    }
+    let mut targets = targets(fields, wrong);
+    let path = fields.text("targetFilePath", wrong);
+    if !path.is_empty() {
+        let read_file = place.folder.read_file(&(path, fields.origin())).map_err(|v| vec![*v]);
+        let documents = read_file.and_then(|(bytes, file)| {
+            Ok((read(&bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(&file)])?, file))
+        });
+        match documents {
+            Ok((documents, file)) => {
+                let all = documents.iter().take(1);
+                all.for_each(|d| targets.extend(self::targets(&Fields::new(d, &file, ""), wrong)));
+            }
+            Err(more) => wrong.extend(more),
+        }
+    }
+    if targets.is_empty() {
+        wrong.push(Violation::error("at least one target is needed").at(fields.origin()).key("targets"));
+        return None;
+    }
+    Some(ValueAdd { value, targets })
+}
+
+fn targets(fields: &Fields<'_>, wrong: &mut Wrong) -> Vec<AddTarget> {
+    let mut all = Vec::new();
+    for target in fields.maps("targets", "targets", wrong) {
+        target.only(&["selector", "fieldPath", "filePathPosition"], wrong);
+        let selector_path = target.path_of("selector");
+        let field = target.text("fieldPath", wrong);
+        if field.is_empty() {
+            wrong.push(Violation::error("`fieldPath` is missing").at(target.origin()).key("targets"));
+        }
+        let position = target.number("filePathPosition", wrong);
+        all.push(AddTarget {
+            selector: target.map("selector", &selector_path).map(|f| read_selector(f, wrong)),
+            field,
+            position: usize::try_from(position).unwrap_or_else(|_| {
+                let message = "`filePathPosition` cannot be negative";
+                wrong.push(Violation::error(message).at(target.origin()).key("targets"));
+                0
+            }),
+        });
+    }
+    all
+}
+
+fn replacements(fields: &Fields<'_>, place: &Place<'_>, wrong: &mut Wrong) -> Vec<Op> {
+    only(fields, &["replacements"], wrong);
+    let mut all = Vec::new();
+    for entry in fields.maps("replacements", "replacements", wrong) {
+        let path = entry.text("path", wrong);
+        if path.is_empty() {
+            all.extend(read_replacement(entry, wrong));
+            continue;
+        }
+        match read_replacement_file(&(path, entry.origin()), place) {
+            Ok(more) => all.extend(more),
+            Err(more) => wrong.extend(more),
+        }
+    }
+    let op = |r: crate::kustomize::transform::replacements::Replacement| {
+        let at = r.at.clone();
+        Op::Change(Box::new(Change::Replacement(Box::new(r))), at, None)
+    };
+    all.into_iter().map(op).collect()
+}

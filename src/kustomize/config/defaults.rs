@@ -1,0 +1,88 @@
+//! Reads `data/field-specs.txt`.
+
+use super::{Config, NameReference};
+use crate::kustomize::fieldspec::FieldSpec;
+use crate::kustomize::gvk::Gvk;
+
+/// The kinds that ConfigMaps and Secrets are looked for in, and where their pods' spec lies.
+const PODS: [(&str, &str); 8] = [
+    ("Pod:v1", "spec"),
+    ("PodTemplate", "template/spec"),
+    ("Deployment", "spec/template/spec"),
+    ("ReplicaSet", "spec/template/spec"),
+    ("DaemonSet", "spec/template/spec"),
+    ("StatefulSet", "spec/template/spec"),
+    ("Job", "spec/template/spec"),
+    ("CronJob", "spec/jobTemplate/spec/template/spec"),
+];
+
+/// The kinds that claims, service accounts and priority classes are looked for in.
+const WORKLOADS: [(&str, &str); 7] = [
+    ("Pod", "spec"),
+    ("StatefulSet", "spec/template/spec"),
+    ("Deployment", "spec/template/spec"),
+    ("ReplicationController", "spec/template/spec"),
+    ("CronJob", "spec/jobTemplate/spec/template/spec"),
+    ("Job", "spec/template/spec"),
+    ("DaemonSet", "spec/template/spec"),
+];
+
+/// The kinds that variables are put into.
+const VARS: [(&str, &str); 7] = [
+    ("CronJob", "spec/jobTemplate/spec/template/spec"),
+    ("DaemonSet", "spec/template/spec"),
+    ("Deployment", "spec/template/spec"),
+    ("Job", "spec/template/spec"),
+    ("Pod", "spec"),
+    ("ReplicaSet", "spec/template/spec"),
+    ("StatefulSet", "spec/template/spec"),
+];
+
+/// Reads the table; lines that do not fit are left out, which a test would notice.
+pub(super) fn read() -> Config {
+    let mut config = Config::default();
+    let lines = include_str!("../data/field-specs.txt").lines();
+    for line in lines.filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        let parts: Vec<&str> = line.split(' ').collect();
+        match parts[..] {
+            ["nameReference", target, kind, path] => {
+                let reference = NameReference { target: gvk(target), referrers: specs(kind, path, false) };
+                // Two lines never disagree: none of them creates.
+                let _ = config.add_name_reference(&reference);
+            }
+            [sections, kind, path] => add(&mut config, sections, &specs(kind, path, false)),
+            [sections, kind, path, "create"] => add(&mut config, sections, &specs(kind, path, true)),
+            _ => {}
+        }
+    }
+    config.sort();
+    config
+}
+
+fn add(config: &mut Config, sections: &str, specs: &[FieldSpec]) {
+    for section in sections.split('+') {
+        for (name, list) in config.sections() {
+            if name == section {
+                list.extend_from_slice(specs);
+            }
+        }
+    }
+}
+
+fn specs(kind: &str, path: &str, create: bool) -> Vec<FieldSpec> {
+    let group: &[(&str, &str)] = match kind {
+        "@pods" => &PODS,
+        "@workloads" => &WORKLOADS,
+        "@vars" => &VARS,
+        _ => return vec![FieldSpec::new(gvk(kind), path, create)],
+    };
+    group.iter().map(|(kind, pod)| FieldSpec::new(gvk(kind), &path.replacen('~', pod, 1), create)).collect()
+}
+
+/// Reads `Kind:version:group`.
+fn gvk(text: &str) -> Gvk {
+    let mut parts = text.splitn(3, ':').map(|p| if p == "*" { "" } else { p }.to_owned());
+    let mut next = || parts.next().unwrap_or_default();
+    let (kind, version, group) = (next(), next(), next());
+    Gvk { group, version, kind }
+}

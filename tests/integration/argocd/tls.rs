@@ -1,0 +1,103 @@
+//! TLS as Argo CD has it out of the box: a self-signed leaf with DNS names only.
+
+use super::super::common::program;
+use hydrant::edge::argocd::client::Client;
+use hydrant::edge::argocd::clock::SystemClock;
+use hydrant::edge::argocd::fault::FaultKind;
+use hydrant::edge::argocd::install_tls_provider;
+use hydrant::edge::argocd::settings::{ArgoSettings, RawArgoSettings, RawServer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Serves userinfo over TLS; counts the requests it could read.
+fn serve(folder: &Path) -> Option<(u16, Arc<AtomicUsize>)> {
+    let openssl = program("openssl")?;
+    let (key, cert) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let made = Command::new(openssl)
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/O=Argo CD"])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost,DNS:argocd-server",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&cert)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    install_tls_provider();
+    let chain = vec![CertificateDer::from_pem_file(&cert).unwrap()];
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(&key).unwrap())
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = requests.clone();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+            let mut bytes = [0u8; 4096];
+            if stream.read(&mut bytes).is_ok_and(|n| n > 0) {
+                count.fetch_add(1, Ordering::SeqCst);
+                let body = r#"{"loggedIn":true,"username":"hydrant"}"#;
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = stream.flush();
+            }
+        }
+    });
+    Some((port, requests))
+}
+
+fn ask(server: RawServer) -> Result<bool, FaultKind> {
+    let raw = RawArgoSettings { default: server, ..Default::default() };
+    let token = |name: &str| (name == "ARGOCD_API_TOKEN").then(|| "a.b.c".to_owned());
+    let settings = ArgoSettings::resolve(&raw, &BTreeMap::new(), &token).unwrap();
+    let clock = Arc::new(SystemClock::default());
+    let client = Client::new(settings.default.as_ref().unwrap(), &settings.timing, clock, "r-1").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(client.userinfo()).map(|user| user.logged_in).map_err(|fault| fault.kind)
+}
+
+#[test]
+fn a_self_signed_certificate_is_trusted_when_named_and_never_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((port, requests)) = serve(folder.path()) else { return };
+    let ca_file = Some(folder.path().join("cert.pem"));
+    let by_name = Some(format!("https://localhost:{port}"));
+    let by_address = Some(format!("https://127.0.0.1:{port}"));
+    assert_eq!(ask(RawServer { url: by_name.clone(), ..Default::default() }), Err(FaultKind::Tls));
+    // The certificate has no IP address in it.
+    assert_eq!(
+        ask(RawServer { url: by_address.clone(), ca_file: ca_file.clone(), ..Default::default() }),
+        Err(FaultKind::Tls)
+    );
+    assert_eq!(requests.load(Ordering::SeqCst), 0, "the token was sent to a server that is not trusted");
+    assert_eq!(
+        ask(RawServer { url: by_name.clone(), ca_file: ca_file.clone(), ..Default::default() }),
+        Ok(true)
+    );
+    let server_name = Some("argocd-server".to_owned());
+    assert_eq!(ask(RawServer { url: by_address, ca_file, server_name, ..Default::default() }), Ok(true));
+    assert_eq!(
+        ask(RawServer { url: by_name, insecure_skip_tls_verify: true, ..Default::default() }),
+        Ok(true)
+    );
+}
