@@ -91,7 +91,7 @@ pub struct FleetArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "HYDRANT_ORGANIZATION")]
     pub organization: Vec<String>,
     /// The folder of all output inside the repository, instead of `path` in hydrant.yaml
-    #[arg(long, value_name = "PATH", env = "HYDRANT_PATH")]
+    #[arg(long, value_name = "PATH", env = "HYDRANT_PATH", value_parser = inner_folder)]
     pub path: Option<String>,
     /// Check cluster.yaml by the schema of the clusters repository alone
     #[arg(long, env = "HYDRANT_STRICT_COMPAT", value_parser = clap::builder::FalseyValueParser::new())]
@@ -396,6 +396,14 @@ pub enum SchemaOf {
     Component,
     /// The typed settings in values: vault and argocd
     Values,
+}
+
+/// Reads a folder inside the repository.
+fn inner_folder(text: &str) -> Result<String, String> {
+    let sound = crate::definition::settings::is_inner_folder(text);
+    sound
+        .then(|| text.to_owned())
+        .ok_or_else(|| "write a relative folder without `.`, `..` or empty parts".to_owned())
 }
 
 /// Reads a time span: a number and `s`, `m` or `h`.

@@ -5,6 +5,9 @@ use crate::model::tree::{BaseTree, Edit};
 use crate::redact::redact;
 use similar::TextDiff;
 
+/// Stands where a Secret's value stood: YAML takes it for a text.
+const HIDDEN: &str = "(hidden)";
+
 /// Files larger than this are named, not shown, in bytes.
 const MOST_SHOWN: usize = 1 << 20;
 
@@ -25,7 +28,7 @@ pub fn unified(edit: &Edit, base: &dyn BaseTree, colour: bool) -> Result<String>
     let old_name = before.as_ref().map_or("/dev/null".to_owned(), |_| format!("a/{path}"));
     let new_name = after.as_ref().map_or("/dev/null".to_owned(), |_| format!("b/{path}"));
     let (Some(old), Some(new)) = (text(before.as_deref()), text(after.as_deref())) else {
-        return Ok(format!("--- {old_name}\n+++ {new_name}\n(not shown: large, or no text)\n"));
+        return Ok(format!("--- {old_name}\n+++ {new_name}\n(not shown: large, no text, or secret data)\n"));
     };
     let diff = TextDiff::from_lines(old.as_str(), new.as_str());
     let plain = diff.unified_diff().context_radius(3).header(&old_name, &new_name).to_string();
@@ -40,7 +43,12 @@ fn text(bytes: Option<&[u8]>) -> Option<String> {
         return None;
     }
     let text = std::str::from_utf8(bytes).ok()?;
-    let shown: String = redact(&hide_secret_data(text))
+    let hidden = hide_secret_data(text);
+    // Lines are what a Secret of ours has; a person may have written it in any form of YAML.
+    if text.contains("Secret") && holds_secret_data(&hidden) {
+        return None;
+    }
+    let shown: String = redact(&hidden)
         .chars()
         .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
         .collect();
@@ -61,9 +69,10 @@ fn hide_secret_data(text: &str) -> String {
         }
         match line.split_once(':') {
             Some((key, value)) if inside && !top && !value.trim().is_empty() => {
-                out.push_str(&format!("{key}: [hidden]\n"));
+                out.push_str(&format!("{key}: {HIDDEN}\n"));
             }
-            _ if inside && !top => out.push_str("    [hidden]\n"),
+            // The rest of a text of several lines.
+            _ if inside && !top => {}
             _ => {
                 out.push_str(line);
                 out.push('\n');
@@ -71,6 +80,18 @@ fn hide_secret_data(text: &str) -> String {
         }
     }
     out
+}
+
+/// Returns true if the firewall finds secret data that is not hidden; text that is no YAML is
+/// taken to hold some.
+fn holds_secret_data(text: &str) -> bool {
+    let Ok(documents) = crate::yaml::read(text.as_bytes(), &crate::yaml::Limits::manifests()) else {
+        return true;
+    };
+    documents.iter().any(|node| {
+        node.to_value(crate::yaml::Schema::Kubectl)
+            .map_or(true, |value| crate::stage::firewall::shows_secret_data(&value, HIDDEN))
+    })
 }
 
 fn coloured(diff: &str) -> String {

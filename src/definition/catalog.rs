@@ -46,6 +46,8 @@ pub struct Component {
     pub file: ComponentFile,
     /// Where that lies.
     pub at: Origin,
+    /// Where each of its keys stands.
+    pub places: BTreeMap<String, Origin>,
     /// Its templates, in the order of their paths.
     pub templates: Arc<Vec<Template>>,
     /// Its source.yaml, if Argo CD renders it.
@@ -76,6 +78,11 @@ impl Component {
     /// Returns its scope.
     pub fn scope(&self) -> Scope {
         self.file.scope
+    }
+
+    /// Returns where a key of its component.yaml stands, or the file if it does not.
+    pub fn place(&self, key: &str) -> Origin {
+        self.places.get(key).unwrap_or(&self.at).clone()
     }
 }
 
@@ -177,7 +184,7 @@ fn folders<'t>(tree: &'t Tree, builtin: bool, catalog: &mut Catalog) -> Vec<Fold
     for (path, _) in tree.below(ROOT) {
         let owned =
             roots.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')));
-        if !owned && path != "templates/values.yaml" {
+        if !owned && path != "templates/values.yaml" && !path.ends_with("/component.yaml") {
             catalog.notices.push(
                 Violation::warning(
                     "this file belongs to no component: no folder above it has a component.yaml",
@@ -274,6 +281,7 @@ impl Folder<'_> {
         let mut component = Component {
             key: self.key.clone(),
             at: Origin::file(shown.clone()),
+            places: node.entries().iter().map(|e| (e.key.clone(), place(&e.key))).collect(),
             templates: Arc::default(),
             source: None,
             application: None,
@@ -401,14 +409,19 @@ fn extend_all(catalog: &mut Catalog) {
             )
         });
         let Some(component) = catalog.components.get_mut(&id) else { continue };
-        let problem = |message: String| Violation::error(message).at(component.at.clone()).key("extends");
+        let place = component.place("extends");
+        let problem = |message: String| Violation::error(message).at(place.clone()).key("extends");
         let Some((templates, texts, mut defaults, digest, base_file)) = base else {
             let mut v = problem(format!("there is no component `{base_id}`"));
             v.hint = did_you_mean(&base_id, known.iter().map(String::as_str));
             component.failed.push(v);
             continue;
         };
-        if base_id == id || base_file.extends.is_some() {
+        if base_id == id {
+            component.failed.push(problem("a component cannot extend itself".into()));
+            continue;
+        }
+        if base_file.extends.is_some() {
             component
                 .failed
                 .push(problem(format!("`{base_id}` extends a component itself; one step is taken")));

@@ -52,11 +52,32 @@ impl Checker {
 
     /// Returns every violation of a value that has no tree with places, keys relative to it.
     pub fn plain_violations(&self, value: &Value) -> Violations {
-        let masked = |e: ValidationError<'_>| {
-            let key = e.instance_path().as_str().trim_start_matches('/').replace('/', ".");
-            Violation::error(e.masked().to_string()).key(key)
-        };
-        self.validator.iter_errors(value).map(masked).collect()
+        let mut found = Violations::new();
+        for error in self.validator.iter_errors(value) {
+            let key = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            let join = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+            match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => {
+                    let known = known_keys(&self.schema, &error);
+                    for name in unexpected {
+                        let mut v = Violation::error("this key is not known here").key(join(name));
+                        v.hint = did_you_mean(name, known.iter().map(String::as_str));
+                        found.push(v);
+                    }
+                }
+                ValidationErrorKind::Required { property } => {
+                    let name = property.as_str().unwrap_or_default();
+                    found.push(Violation::error("this key is required and missing").key(join(name)));
+                }
+                ValidationErrorKind::Type { kind } => {
+                    let message =
+                        format!("expected {}, found {}", wanted(kind), found_type(error.instance()));
+                    found.push(Violation::error(message).key(key));
+                }
+                _ => found.push(Violation::error(error.masked().to_string()).key(key)),
+            }
+        }
+        found
     }
 
     /// Returns every violation, in the order of the file.
@@ -111,15 +132,16 @@ fn describe(
             v.message = format!("expected {}, found {}", wanted(kind), found_type(error.instance()));
             v.hint = quote_hint(node, kind, pointer.rsplit('/').next().unwrap_or(""));
         }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<&str> =
-                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            v.message = format!("expected one of {}", options.join(", "));
-            v.hint = node.text().and_then(|t| did_you_mean(t, options)).filter(|h| h.starts_with("did"));
+        ValidationErrorKind::Enum { .. } | ValidationErrorKind::OneOfNotValid { .. }
+            if !allowed_words(schema, error).is_empty() =>
+        {
+            let words = allowed_words(schema, error);
+            v.message = format!("expected one of {}", words.join(", "));
+            v.hint = node.text().and_then(|t| did_you_mean(t, words)).filter(|h| h.starts_with("did"));
         }
         ValidationErrorKind::Pattern { pattern } => {
             v.message = format!("`{}` does not match {pattern}", shown(node));
-            v.hint = float_hint(node);
+            v.hint = blanks_hint(node).or_else(|| in_words(pattern).map(str::to_owned));
         }
         ValidationErrorKind::MinLength { .. } => v.message = "must not be empty".into(),
         ValidationErrorKind::MaxLength { limit } => {
@@ -138,6 +160,25 @@ fn describe(
         _ => v.message = crate::redact::redact(&error.masked().to_string()).into_owned(),
     }
     found.push(v);
+}
+
+/// Returns the words that the schema allows where another stood; none if it allows more than words.
+fn allowed_words<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
+    let listed = schema.pointer(error.schema_path().as_str()).and_then(Value::as_array);
+    let mut words = Vec::new();
+    for option in listed.into_iter().flatten() {
+        match option {
+            Value::String(word) => words.push(word.as_str()),
+            // Each word with its own description.
+            Value::Object(map) => match (map.get("const"), map.get("enum").and_then(Value::as_array)) {
+                (Some(Value::String(word)), _) => words.push(word),
+                (_, Some(several)) => words.extend(several.iter().filter_map(Value::as_str)),
+                _ => return Vec::new(),
+            },
+            _ => return Vec::new(),
+        }
+    }
+    words
 }
 
 /// Returns the keys that the schema knows where an unknown one stood.
@@ -192,7 +233,18 @@ fn quote_hint(node: &Node, kind: &TypeKind, key: &str) -> Option<String> {
     Some(format!("{lost}put it in quotes: {key}: \"{}\"", scalar.text))
 }
 
-fn float_hint(node: &Node) -> Option<String> {
+/// Says what a pattern of ours wants.
+fn in_words(pattern: &str) -> Option<&'static str> {
+    Some(match pattern {
+        "^[a-z0-9-]+$" => "write lower-case letters, digits and `-`",
+        "^[a-z0-9.-]+$" => "write a domain in lower case",
+        "^[0-9]{12}$" => "write the 12 digits of the account, in quotes",
+        "^Z[A-Z0-9]+$" => "write the zone's id, as in Z0123456789ABC",
+        _ => return None,
+    })
+}
+
+fn blanks_hint(node: &Node) -> Option<String> {
     let text = node.text()?;
     (text != text.trim()).then(|| "remove the blanks around it".to_owned())
 }

@@ -6,7 +6,8 @@ use super::{Failed, Strictness};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::cluster::{ClusterFile, compat_schema, schema_of};
 use crate::model::values::ValueTree;
-use crate::yaml::{Data, Limits, Node, read};
+use crate::yaml::{Data, Limits, Node, Schema, read};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// One cluster as its files say it.
@@ -16,6 +17,8 @@ pub struct ClusterDefinition {
     pub file: ClusterFile,
     /// Where the document begins.
     pub at: Origin,
+    /// Where its `gitops.env` stands.
+    pub env_at: Origin,
     /// The `values.yaml` beside it, if there is one.
     pub values: Option<ValueTree>,
     /// What is wrong with that file; the cluster is held then.
@@ -49,7 +52,7 @@ pub fn read_clusters(
         if path == ROOT {
             return Err(vec![why.clone()]);
         }
-        if is_cluster_file(path) || !path.contains('.') {
+        if is_cluster_file(path) || fleet.closed.contains(path) {
             found.failed.push(Failed { who: None, why: vec![why.clone()] });
         }
     }
@@ -57,6 +60,13 @@ pub fn read_clusters(
     for (path, bytes) in fleet.below(ROOT).filter(|(path, _)| is_cluster_file(path)) {
         any = true;
         one_file(fleet, path, bytes, &checker, &mut found, notices);
+    }
+    for (path, _) in fleet.below(ROOT).filter(|(path, _)| is_misnamed(path)) {
+        any = true;
+        let v = Violation::error("this file is not read: a cluster stands in a cluster.yaml")
+            .at(Origin::file(fleet.shown(path)))
+            .hint("rename it to cluster.yaml");
+        found.failed.push(Failed { who: None, why: vec![v] });
     }
     if !any {
         return Err(vec![
@@ -72,6 +82,12 @@ pub fn read_clusters(
 
 fn is_cluster_file(path: &str) -> bool {
     path.rsplit('/').next() == Some("cluster.yaml")
+}
+
+/// Returns true for a name that was meant to be cluster.yaml: were it passed over, the cluster
+/// would count as one that left the fleet.
+fn is_misnamed(path: &str) -> bool {
+    matches!(path.rsplit('/').next(), Some("cluster.yml" | "clusters.yaml" | "Cluster.yaml"))
 }
 
 fn one_file(
@@ -106,13 +122,14 @@ fn one_file(
                             "the folder is called `{folder}`, the cluster `{}`; the name is its identity",
                             cluster.name
                         ))
-                        .at(name_place(node, &file))
+                        .at(place_at(node, "/name", &file))
                         .key("name"),
                     );
                 }
                 found.read.push(ClusterDefinition {
                     file: cluster,
                     at,
+                    env_at: place_at(node, "/gitops/env", &file),
                     values: values.clone(),
                     values_failed: values_failed.clone(),
                 });
@@ -134,22 +151,32 @@ fn hint_at_values(why: &mut Violations) {
     }
 }
 
-fn name_place(node: &Node, file: &Arc<str>) -> Origin {
-    let at = node.get("name").map_or(node.at, |n| n.at);
+fn place_at(node: &Node, pointer: &str, file: &Arc<str>) -> Origin {
+    let at = node.nearest(pointer).at;
     Origin::at(file.clone(), at.line, at.column)
 }
 
 /// Returns the name that a broken document has, if it can be trusted: the cluster is then
 /// held, and no other is affected.
 fn identity(node: &Node) -> Option<String> {
-    let name = node.get("name")?.text()?;
+    let node = node.get("name")?;
+    // `name: 5` is no name, and may stand where any other stood.
+    let name = node.to_value(Schema::Kubectl).ok().filter(Value::is_string).and(node.text())?;
     let well_formed =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     well_formed.then(|| name.to_owned())
 }
 
 fn values_beside(fleet: &Tree, cluster_path: &str) -> (Option<ValueTree>, Violations) {
-    let path = cluster_path.replace("/cluster.yaml", "/values.yaml");
+    let folder = cluster_path.strip_suffix("/cluster.yaml").unwrap_or_default();
+    let path = format!("{folder}/values.yaml");
+    for wrong in ["values.yml", "value.yaml", "Values.yaml"] {
+        if fleet.get(&format!("{folder}/{wrong}")).is_some() && fleet.get(&path).is_none() {
+            let v = Violation::error("this file is not read: the cluster's values stand in values.yaml");
+            let at = Origin::file(fleet.shown(&format!("{folder}/{wrong}")));
+            return (None, vec![v.at(at).hint("rename it to values.yaml")]);
+        }
+    }
     if let Some(why) = fleet.unreadable.get(&path) {
         return (None, vec![why.clone()]);
     }

@@ -2,7 +2,7 @@
 
 use super::clusters::values_file;
 use super::tree::Tree;
-use crate::error::Violations;
+use crate::error::{Origin, Violation, Violations};
 use crate::model::values::ValueTree;
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct Environments {
     /// Each environment that has an overlay.
     pub by_name: BTreeMap<String, Environment>,
+    /// Why the folder of all overlays could not be read; every cluster is held then.
+    pub failed: Violations,
 }
 
 /// One environment's overlay.
@@ -42,8 +44,12 @@ pub fn read_environments(builtin: &Tree, fleet: &Tree) -> Environments {
             read_one(tree, is_builtin, &name, environment);
         }
         for (path, why) in tree.unreadable_below(ROOT) {
-            if let Some(name) = path.split('/').nth(1) {
-                environments.by_name.entry(name.to_owned()).or_default().failed.push(why.clone());
+            match path.split('/').nth(1) {
+                Some(name) => {
+                    environments.by_name.entry(name.to_owned()).or_default().failed.push(why.clone());
+                }
+                // Nobody knows which environments it would change.
+                None => environments.failed.push(why.clone()),
             }
         }
     }
@@ -54,6 +60,17 @@ fn read_one(tree: &Tree, builtin: bool, name: &str, into: &mut Environment) {
     let folder = format!("{ROOT}/{name}");
     let first = format!("{folder}/values.yaml");
     let more = format!("{folder}/values");
+    let misnamed = tree.get(&format!("{folder}/values.yml")).map(|_| format!("{folder}/values.yml"));
+    let misnamed = misnamed
+        .into_iter()
+        .chain(tree.below(&more).map(|(path, _)| path.to_owned()).filter(|path| path.ends_with(".yml")));
+    for path in misnamed {
+        into.failed.push(
+            Violation::error("this file is not read: values stand in *.yaml")
+                .at(Origin::file(tree.shown(&path)))
+                .hint(format!("rename it to {}yaml", path.trim_end_matches("yml"))),
+        );
+    }
     let files = tree
         .get(&first)
         .map(|bytes| (first.as_str(), bytes))

@@ -37,6 +37,11 @@ pub fn read_settings(fleet: &Tree) -> Result<Settings, Violations> {
     }
 }
 
+/// Returns true for a relative folder without `.`, `..` or empty parts.
+pub fn is_inner_folder(path: &str) -> bool {
+    path.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']))
+}
+
 /// Checks what a schema cannot say.
 fn check(
     settings: &Settings,
@@ -44,18 +49,13 @@ fn check(
     file: &std::sync::Arc<str>,
 ) -> Result<(), Violations> {
     let mut found = Violations::new();
-    if let Some(path) = &settings.path {
-        let clean = !path.is_empty()
-            && !path.starts_with('/')
-            && path.split('/').all(|p| !p.is_empty() && !p.starts_with('.') && !p.contains(['\\', '\0']));
-        if !clean {
-            let at = node.nearest("/path").at;
-            found.push(
-                Violation::error("must be a relative folder without `.`, `..` or empty parts")
-                    .at(Origin::at(file.clone(), at.line, at.column))
-                    .key("path"),
-            );
-        }
+    if settings.path.as_ref().is_some_and(|path| !is_inner_folder(path)) {
+        let at = node.nearest("/path").at;
+        found.push(
+            Violation::error("must be a relative folder without `.`, `..` or empty parts")
+                .at(Origin::at(file.clone(), at.line, at.column))
+                .key("path"),
+        );
     }
     for (i, name) in settings.allow_delete.iter().enumerate() {
         let parts: Vec<&str> = name.split('/').collect();

@@ -1,7 +1,7 @@
 //! Files in memory: what was read from a fleet, or what is embedded.
 
 use crate::error::Violation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Files by their path from the root, `/` between parts.
@@ -13,6 +13,8 @@ pub struct Tree {
     pub files: BTreeMap<String, Arc<[u8]>>,
     /// The paths that could not be read, each with its reason.
     pub unreadable: BTreeMap<String, Violation>,
+    /// Those of them that are no plain files: whatever stands below them is unknown.
+    pub closed: BTreeSet<String>,
 }
 
 impl Tree {

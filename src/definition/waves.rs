@@ -17,18 +17,23 @@ pub fn resolve(components: &mut BTreeMap<String, Component>) {
     for id in &ids {
         let mut path = Vec::new();
         if let Err(cycle) = wave_of(id, components, &mut waves, &mut path) {
-            if let Some(component) = components.get_mut(id) {
-                component.failed.push(
-                    Violation::error(format!(
-                        "components need each other in a circle: {}",
-                        cycle.join(" → ")
-                    ))
-                    .at(component.at.clone())
-                    .key("needs")
-                    .hint("remove one of these needs"),
-                );
+            // Every member of the circle fails, and what leads into it: a cluster may have any of them.
+            for member in path.iter().chain(&cycle) {
+                if waves.insert(member.clone(), 0).is_some() {
+                    continue;
+                }
+                if let Some(component) = components.get_mut(member) {
+                    component.failed.push(
+                        Violation::error(format!(
+                            "components need each other in a circle: {}",
+                            cycle.join(" → ")
+                        ))
+                        .at(component.place("needs"))
+                        .key("needs")
+                        .hint("remove one of these needs"),
+                    );
+                }
             }
-            waves.insert(id.clone(), 0);
         }
     }
     for (id, wave) in waves {
@@ -42,7 +47,7 @@ fn check_needs(id: &str, components: &mut BTreeMap<String, Component>) {
     let Some(component) = components.get(id) else { return };
     let mut found = Vec::new();
     for need in &component.file.needs {
-        let at = component.at.clone();
+        let at = component.place("needs");
         let Some(needed) = components.get(need) else {
             let mut v = Violation::error(format!("there is no component `{need}`")).at(at).key("needs");
             v.hint = did_you_mean(need, components.keys().map(String::as_str));

@@ -39,12 +39,22 @@ pub fn load(folder: &Path) -> Result<(Tree, Source)> {
     let mut walk = Walk { root: root.clone(), tree: Tree::default(), bytes: 0 };
     for name in FOLDERS {
         let path = root.join(name);
-        if fs::symlink_metadata(&path).is_ok() {
-            walk.folder(&path, name, 0);
+        match fs::canonicalize(&path) {
+            // One of them may be a link, as ConfigMap mounts have them, but inside the fleet.
+            Ok(real) if real.starts_with(&root) => walk.folder(&real, name, 0),
+            Ok(_) => walk.close(name, "this link leads out of the fleet".into()),
+            Err(_) if fs::symlink_metadata(&path).is_err() => {}
+            Err(e) => walk.close(name, format!("cannot be read: {e}")),
         }
     }
     if fs::symlink_metadata(root.join("hydrant.yaml")).is_ok() {
         walk.entry(&root.join("hydrant.yaml"), "hydrant.yaml", 0);
+    } else if fs::symlink_metadata(root.join("hydrant.yml")).is_ok() {
+        // Without its settings a fleet has another name, and would not know its own folders.
+        let v = Violation::error("this file is not read: settings stand in hydrant.yaml")
+            .at(Origin::file("hydrant.yml"))
+            .hint("rename it to hydrant.yaml");
+        walk.tree.unreadable.insert("hydrant.yaml".into(), v);
     }
     let source = super::source::of_folder(&root);
     Ok((walk.tree, source))
@@ -59,25 +69,25 @@ struct Walk {
 impl Walk {
     fn folder(&mut self, path: &Path, shown: &str, depth: usize) {
         if depth > MAX_DEPTH {
-            self.refuse(shown, format!("folders nest deeper than {MAX_DEPTH} levels"), None);
+            self.close(shown, format!("folders nest deeper than {MAX_DEPTH} levels"));
             return;
         }
         let real_is_folder = fs::metadata(path).map(|m| m.is_dir());
         match real_is_folder {
             Ok(true) => {}
             Ok(false) => {
-                self.refuse(shown, "this must be a folder".into(), None);
+                self.close(shown, "this must be a folder".into());
                 return;
             }
             Err(e) => {
-                self.refuse(shown, format!("cannot be read: {e}"), None);
+                self.close(shown, format!("cannot be read: {e}"));
                 return;
             }
         }
         let entries = match fs::read_dir(path) {
             Ok(entries) => entries,
             Err(e) => {
-                self.refuse(shown, format!("cannot be read: {e}"), None);
+                self.close(shown, format!("cannot be read: {e}"));
                 return;
             }
         };
@@ -88,10 +98,10 @@ impl Walk {
                     Ok(name) => self.entry(&entry.path(), &format!("{shown}/{name}"), depth + 1),
                     Err(name) => {
                         let lossy = name.to_string_lossy().into_owned();
-                        self.refuse(&format!("{shown}/{lossy}"), "the file name is not UTF-8".into(), None);
+                        self.close(&format!("{shown}/{lossy}"), "the file name is not UTF-8".into());
                     }
                 },
-                Err(e) => self.refuse(shown, format!("cannot be read: {e}"), None),
+                Err(e) => self.close(shown, format!("cannot be read: {e}")),
             }
         }
     }
@@ -100,7 +110,7 @@ impl Walk {
         let meta = match fs::symlink_metadata(path) {
             Ok(meta) => meta,
             Err(e) => {
-                self.refuse(shown, format!("cannot be read: {e}"), None);
+                self.close(shown, format!("cannot be read: {e}"));
                 return;
             }
         };
@@ -114,12 +124,14 @@ impl Walk {
         } else {
             let what = "this is a pipe, socket or device, not a file";
             self.refuse(shown, what.into(), Some("remove it; Hydrant reads plain files only"));
+            self.tree.closed.insert(shown.to_owned());
         }
     }
 
     /// Follows a link to a file inside the fleet (as ConfigMap mounts have them); refuses all others.
     fn link(&mut self, path: &Path, shown: &str) {
         match fs::canonicalize(path) {
+            Ok(real) if real.is_file() && real.starts_with(&self.root) => return self.file(&real, shown),
             Ok(real) if !real.starts_with(&self.root) => {
                 self.refuse(
                     shown,
@@ -127,7 +139,6 @@ impl Walk {
                     Some("copy the file into the fleet"),
                 );
             }
-            Ok(real) if real.is_file() => self.file(&real, shown),
             Ok(_) => self.refuse(
                 shown,
                 "this link leads to no file".into(),
@@ -135,6 +146,7 @@ impl Walk {
             ),
             Err(e) => self.refuse(shown, format!("this link cannot be followed: {e}"), None),
         }
+        self.tree.closed.insert(shown.to_owned());
     }
 
     fn file(&mut self, path: &Path, shown: &str) {
@@ -158,6 +170,12 @@ impl Walk {
             ),
             Err(e) => self.refuse(shown, format!("cannot be read: {e}"), None),
         }
+    }
+
+    /// Refuses what may hold more files than we know of.
+    fn close(&mut self, shown: &str, message: String) {
+        self.refuse(shown, message, None);
+        self.tree.closed.insert(shown.to_owned());
     }
 
     fn refuse(&mut self, shown: &str, message: String, hint: Option<&str>) {

@@ -15,7 +15,13 @@ pub type Outcome = (Domain, Result<(UnitId, Arc<Hydrated>), Violations>);
 
 /// Gathers the units of a run.
 pub fn gather(fleet: &Fleet<'_>, pick: &Selection, parts: Vec<Outcome>) -> TargetState {
-    let mut target = TargetState { held: fleet.held.clone(), ..TargetState::default() };
+    // What is broken outside of the selection is not this run's business.
+    let selected = |d: &&Domain| {
+        pick.takes_cluster(&d.cluster) && (d.subject == SubjectId::Cluster || pick.takes_subject(&d.subject))
+    };
+    let held = fleet.held.iter().filter(|(domain, _)| selected(domain));
+    let held = held.map(|(domain, why)| (domain.clone(), why.clone())).collect();
+    let mut target = TargetState { held, ..TargetState::default() };
     for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id)) {
         target.homes.insert(cluster.id.clone(), cluster.destination.clone());
         target.clusters.insert(cluster.id.clone(), index_files(fleet, cluster));

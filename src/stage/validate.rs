@@ -40,7 +40,7 @@ pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, V
         return Err(found);
     }
     let files = match &unit.id.part {
-        Part::Manifests { .. } => folder(&unit.id.place(), own_namespace, &objects),
+        Part::Manifests { .. } => folder(&unit.id.place(), own_namespace, &objects, &mut found),
         _ => objects.iter().map(|(_, _, value)| file(unit.id.place(), write(value))).collect(),
     };
     check_skip_line(&files, &mut found);
@@ -101,6 +101,24 @@ fn check_twice(objects: &[(ObjectRef, Origin, Value)], found: &mut Violations) {
     }
 }
 
+/// Refuses two objects of one file: without a namespace and in the component's own, they are one
+/// object to Argo CD, and one of the two would be lost without a word.
+fn check_same_file(objects: &[(ObjectRef, Origin, Value)], paths: &[String], found: &mut Violations) {
+    let mut seen: BTreeMap<&str, (&ObjectRef, &Origin)> = BTreeMap::new();
+    for ((reference, at, _), path) in objects.iter().zip(paths) {
+        if let Some((other, first)) = seen.insert(path, (reference, at)) {
+            found.push(
+                Violation::error(format!(
+                    "{reference} and {other} ({first}) are one object once the component's namespace is filled in"
+                ))
+                .at(at.clone())
+                .key("metadata.namespace")
+                .hint("name the namespace in both, or remove one"),
+            );
+        }
+    }
+}
+
 fn check_skip_line(files: &[File], found: &mut Violations) {
     for file in files.iter().filter(|f| !f.path.ends_with("/kustomization.yaml")) {
         let holds = file.bytes.windows(SKIP.len()).any(|w| w == SKIP.as_bytes());
@@ -116,9 +134,15 @@ fn check_skip_line(files: &[File], found: &mut Violations) {
 }
 
 /// Prints the folder of a component: a file for each object, and its kustomization.yaml.
-fn folder(place: &str, namespace: Option<&str>, objects: &[(ObjectRef, Origin, Value)]) -> Vec<File> {
+fn folder(
+    place: &str,
+    namespace: Option<&str>,
+    objects: &[(ObjectRef, Origin, Value)],
+    found: &mut Violations,
+) -> Vec<File> {
     let references: Vec<&ObjectRef> = objects.iter().map(|(r, _, _)| r).collect();
     let paths = names::file_names(&references, namespace);
+    check_same_file(objects, &paths, found);
     let mut files: Vec<File> = objects
         .iter()
         .zip(&paths)

@@ -1,13 +1,13 @@
 //! Evaluates expressions: strict, without I/O, with a small set of bounded filters.
 
 use super::scan::{Piece, Scanned};
-use super::{Context, Texts};
+use super::{Context, Texts, meter};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::values::type_name;
 use crate::suggest::did_you_mean;
 use crate::yaml::write_json_string;
-use minijinja::value::{Kwargs, Serde, Value as Item, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, filters, tests as checks};
+use minijinja::value::{Kwargs, Rest, Serde, Value as Item, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, filters, tests as checks};
 use serde_json::{Map, Number, Value};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -46,29 +46,35 @@ fn environment() -> Environment<'static> {
 
 fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("default", filters::default);
-    env.add_filter("upper", filters::upper);
-    env.add_filter("lower", filters::lower);
-    env.add_filter("trim", filters::trim);
+    metered(env, "upper", meter::charge_for_text, Item::from_function(filters::upper));
+    metered(env, "lower", meter::charge_for_text, Item::from_function(filters::lower));
+    metered(env, "trim", meter::charge_for_text, Item::from_function(filters::trim));
     env.add_filter("length", filters::length);
     env.add_filter("first", filters::first);
     env.add_filter("last", filters::last);
-    env.add_filter("sort", filters::sort);
-    env.add_filter("unique", filters::unique);
-    env.add_filter("list", filters::list);
-    env.add_filter("items", filters::items);
-    env.add_filter("dictsort", filters::dictsort);
-    env.add_filter("split", filters::split);
+    metered(env, "sort", meter::charge_for_parts, Item::from_function(filters::sort));
+    metered(env, "unique", meter::charge_for_parts, Item::from_function(filters::unique));
+    metered(env, "list", meter::charge_for_parts, Item::from_function(filters::list));
+    metered(env, "items", meter::charge_for_parts, Item::from_function(filters::items));
+    metered(env, "dictsort", meter::charge_for_parts, Item::from_function(filters::dictsort));
+    metered(env, "split", meter::charge_for_parts, Item::from_function(filters::split));
     env.add_filter("int", filters::int);
     env.add_filter("abs", filters::abs);
-    env.add_filter("min", filters::min);
-    env.add_filter("max", filters::max);
-    env.add_filter("map", filters::map);
-    env.add_filter("select", filters::select);
-    env.add_filter("selectattr", filters::selectattr);
-    env.add_filter("reject", filters::reject);
-    env.add_filter("rejectattr", filters::rejectattr);
-    env.add_filter("keys", |value: Item| -> Result<Item, Error> { Ok(value.try_iter()?.collect()) });
-    env.add_filter("string", |value: Item| -> Result<String, Error> { text_of(&value) });
+    metered(env, "min", meter::charge_for_parts, Item::from_function(filters::min));
+    metered(env, "max", meter::charge_for_parts, Item::from_function(filters::max));
+    metered(env, "map", meter::charge_for_parts, Item::from_function(filters::map));
+    metered(env, "select", meter::charge_for_parts, Item::from_function(filters::select));
+    metered(env, "selectattr", meter::charge_for_parts, Item::from_function(filters::selectattr));
+    metered(env, "reject", meter::charge_for_parts, Item::from_function(filters::reject));
+    metered(env, "rejectattr", meter::charge_for_parts, Item::from_function(filters::rejectattr));
+    env.add_filter("keys", |value: Item| -> Result<Item, Error> {
+        meter::charge_for_parts(&value)?;
+        Ok(value.try_iter()?.collect())
+    });
+    env.add_filter("string", |value: Item| -> Result<String, Error> {
+        meter::charge_for_text(&value)?;
+        text_of(&value)
+    });
     env.add_filter("bounded", bounded);
     env.add_filter("times", |a: Item, b: Item| -> Result<Item, Error> {
         match (a.as_i64(), b.as_i64()) {
@@ -81,7 +87,9 @@ fn add_filters(env: &mut Environment<'static>) {
     });
     env.add_filter("replace", |text: String, from: String, to: String| -> Result<String, Error> {
         let count = if from.is_empty() { text.len() + 1 } else { text.matches(from.as_str()).count() };
-        measured(text.len().saturating_add(count.saturating_mul(to.len())))?;
+        let longest = text.len().saturating_add(count.saturating_mul(to.len()));
+        measured(longest)?;
+        meter::charge(longest)?;
         Ok(text.replace(from.as_str(), &to))
     });
     env.add_filter("join", |list: Item, with: Option<String>| -> Result<String, Error> {
@@ -94,10 +102,26 @@ fn add_filters(env: &mut Environment<'static>) {
             out.push_str(&text_of(&item)?);
             measured(out.len())?;
         }
+        meter::charge(out.len())?;
         Ok(out)
     });
     env.add_filter("tojson", |value: Item, _options: Kwargs| -> Result<String, Error> {
-        Ok(to_json(&value, 0)?.to_string())
+        let text = to_json(&value, 0)?.to_string();
+        meter::charge(text.len())?;
+        Ok(text)
+    });
+}
+
+/// What a filter costs, by what it is given.
+type Charge = fn(&Item) -> Result<(), Error>;
+
+/// Adds a filter of the engine that copies what it is given, and charges for the copy first.
+fn metered(env: &mut Environment<'static>, name: &'static str, charge: Charge, filter: Item) {
+    env.add_filter(name, move |state: &mut State, value: Item, more: Rest<ValueOrKwargs>| {
+        charge(&value)?;
+        let mut arguments = vec![value];
+        arguments.extend(more.iter().map(|argument| Item::clone(argument)));
+        filter.call(state, &arguments)
     });
 }
 
@@ -132,8 +156,12 @@ fn measured(bytes: usize) -> Result<(), Error> {
 
 /// Measures a value as it would be printed, and stops as soon as it is too large.
 fn bounded(value: Item) -> Result<Item, Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
     let mut budget = MAX_VALUE;
     measure(&value, &mut budget, 0)?;
+    meter::charge(MAX_VALUE - budget)?;
     Ok(value)
 }
 
@@ -141,7 +169,7 @@ fn measure(value: &Item, budget: &mut usize, depth: usize) -> Result<(), Error> 
     if depth > DEPTH {
         return Err(too_deep());
     }
-    let own = value.as_str().map_or(8, |s| s.len() + 2);
+    let own = value.as_str().map_or(0, str::len) + meter::ITEM;
     *budget = budget.checked_sub(own).ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidOperation,
@@ -182,18 +210,13 @@ fn to_json(value: &Item, depth: usize) -> Result<Value, Error> {
     if depth == 0 {
         let mut budget = MAX_OUTPUT;
         measure(value, &mut budget, 0)?;
+        meter::charge(MAX_OUTPUT - budget)?;
     }
     Ok(match value.kind() {
         ValueKind::Undefined => return Err(Error::from(ErrorKind::UndefinedError)),
         ValueKind::None => Value::Null,
         ValueKind::Bool => Value::Bool(value.is_true()),
-        ValueKind::Number => match value.as_i64() {
-            Some(n) if value.is_integer() => Value::Number(n.into()),
-            _ => f64::try_from(value.clone())
-                .ok()
-                .and_then(Number::from_f64)
-                .map_or(Value::Null, Value::Number),
-        },
+        ValueKind::Number => Value::Number(number(value)?),
         ValueKind::String => Value::String(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::Seq | ValueKind::Iterable => {
             Value::Array(value.try_iter()?.map(|item| to_json(&item, depth + 1)).collect::<Result<_, _>>()?)
@@ -207,6 +230,17 @@ fn to_json(value: &Item, depth: usize) -> Result<Value, Error> {
         }
         other => return Err(Error::new(ErrorKind::InvalidOperation, format!("a {other} is no YAML value"))),
     })
+}
+
+/// Returns a number that YAML can carry; a silent null would pass for a value nobody set.
+fn number(value: &Item) -> Result<Number, Error> {
+    let whole = if value.is_integer() {
+        value.as_i64().map(Number::from).or_else(|| u64::try_from(value.clone()).ok().map(Number::from))
+    } else {
+        f64::try_from(value.clone()).ok().and_then(Number::from_f64)
+    };
+    whole
+        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "the number does not fit 64 bits, or is none"))
 }
 
 /// Returns the data as the engine takes it, with the function `text` beside it.
@@ -281,12 +315,16 @@ impl Engine {
     pub fn compile(file: &Arc<str>, scanned: &Scanned) -> Result<Self, Violations> {
         let mut environment = ENVIRONMENT.clone();
         environment.add_template_owned(NAME, source(scanned)).map_err(|e| {
-            let line = e.line().unwrap_or(0) as u32;
-            vec![Violation::error(format!("this is no template: {}", detail(&e))).at(Origin::at(
-                file.clone(),
-                line,
-                0,
-            ))]
+            let at = Origin::at(file.clone(), e.line().unwrap_or(0) as u32, 0);
+            let detail = detail(&e);
+            let mut v = Violation::error(format!("this is no template: {detail}")).at(at);
+            if detail.contains("end of input") || detail.contains("unknown statement") {
+                v.hint = Some(
+                    "close each `{% if %}` with `{% endif %}` and each `{% for %}` with `{% endfor %}`"
+                        .into(),
+                );
+            }
+            vec![v]
         })?;
         Ok(Self { environment })
     }
@@ -423,7 +461,11 @@ fn first_missing(expression: &str, data: &Value) -> Option<(String, String)> {
                         .unwrap_or_default();
                     let reach: Vec<String> =
                         map.iter().map(|(k, v)| format!("{k} ({})", type_name(v))).take(30).collect();
-                    return Some((walked.join("."), format!("{near}in reach here: {}", reach.join(", "))));
+                    let reach = match reach.is_empty() {
+                        true => format!("`{}` is empty here", walked[..walked.len() - 1].join(".")),
+                        false => format!("in reach here: {}", reach.join(", ")),
+                    };
+                    return Some((walked.join("."), format!("{near}{reach}")));
                 }
             }
         }

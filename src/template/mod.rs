@@ -12,10 +12,12 @@
 //! Fuel alone does not bound memory (`x ~ x` eleven times over made 5 GB). So: no
 //! multiplication of texts, no `namespace`, no macros, at most [`scan::MAX_JOINS`] joins and
 //! [`scan::MAX_NAMES`] names in an expression, every `{% set %}` result and every filter result is
-//! measured before the next step, and output stops at [`engine::MAX_OUTPUT`]. What an
-//! expression can make is then a fixed multiple of what the inputs hold.
+//! measured before the next step, all they make together stays below [`meter::MAX_WORK`], and
+//! output stops at [`engine::MAX_OUTPUT`]. What an expression can make is then a fixed multiple
+//! of what the inputs hold.
 
 pub mod engine;
+pub mod meter;
 pub mod scan;
 pub mod skeleton;
 
@@ -65,6 +67,7 @@ impl Template {
     /// the text is no YAML.
     pub fn compile(file: Arc<str>, text: &str) -> Result<Self, Violations> {
         let scanned = scan::scan(&file, text)?;
+        scanned.check_quotes(&file)?;
         let body = if scanned.has_tags() {
             scanned.check_lines(&file)?;
             Body::Text(Box::new(Engine::compile(&file, &scanned)?))
@@ -84,6 +87,7 @@ impl Template {
     /// # Errors
     /// An undefined value, a failing expression, or a bound reached, with template:line.
     pub fn render(&self, context: &Context) -> Result<Vec<Made>, Violations> {
+        meter::start();
         match &self.body {
             Body::Skeleton(skeleton) => skeleton.fill(&self.file, context),
             Body::Text(engine) => {
@@ -96,7 +100,8 @@ impl Template {
     fn parse_rendered(&self, text: &str) -> Result<Vec<Made>, Violations> {
         let wrong = |e: crate::yaml::YamlError| {
             // Lines of the output are not lines of the template once a block has run.
-            let v = Violation::error(format!("what the template gives is not YAML: {}", e.message))
+            let why = e.message.trim_start_matches("this is not YAML: ");
+            let v = Violation::error(format!("what the template gives is not YAML: {why}"))
                 .at(Origin::file(self.file.clone()))
                 .hint("look at the lines that its `{% if %}` and `{% for %}` leave out or repeat");
             vec![v]
@@ -151,6 +156,7 @@ impl Expression {
     /// # Errors
     /// An undefined value or a failing operation.
     pub fn eval(&self, context: &Context) -> Result<Value, Violation> {
+        meter::start();
         self.compiled.eval(context, &self.at)
     }
 }

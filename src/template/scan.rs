@@ -196,10 +196,11 @@ fn next_open(text: &str) -> Option<usize> {
         .filter(|&i| text.is_char_boundary(i))
 }
 
-/// Returns where a closing sign stands, outside of quotes.
+/// Returns where a closing sign stands, outside of quotes and of the mappings of an expression.
 fn end_of(body: &str, close: &str) -> Option<usize> {
     let mut quote = None;
     let mut escaped = false;
+    let mut mappings = 0usize;
     for (i, c) in body.char_indices() {
         match quote {
             Some(q) => {
@@ -212,6 +213,8 @@ fn end_of(body: &str, close: &str) -> Option<usize> {
                 }
             }
             None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == '{' => mappings += 1,
+            None if c == '}' && mappings > 0 => mappings -= 1,
             None if body[i..].starts_with(close) => return Some(i),
             None => {}
         }
@@ -257,6 +260,9 @@ fn check_tag(text: &str, _whole: bool, at: &Origin) -> Result<(), Violation> {
             "split it with `{% set %}`",
         );
     }
+    if counts.unbalanced {
+        return refuse("the expression closes a bracket that it did not open".into(), "count the brackets");
+    }
     if counts.safe {
         return refuse("turning escaping off is not taken here".into(), "remove the filter `safe`");
     }
@@ -269,10 +275,13 @@ struct Counts {
     names: usize,
     multiplies: bool,
     safe: bool,
+    /// `x) ~ (x` would leave the brackets that we put around a `{% set %}` value.
+    unbalanced: bool,
 }
 
 fn count_tokens(text: &str) -> Counts {
     let mut counts = Counts::default();
+    let mut open = 0usize;
     let mut chars = text.char_indices().peekable();
     let mut after_bar = false;
     while let Some((start, c)) = chars.next() {
@@ -290,6 +299,9 @@ fn count_tokens(text: &str) -> Counts {
                 }
             }
             '~' | '+' => counts.joins += 1,
+            '(' => open += 1,
+            ')' if open == 0 => counts.unbalanced = true,
+            ')' => open -= 1,
             '*' => counts.multiplies = true,
             c if c.is_alphabetic() || c == '_' => {
                 counts.names += 1;
@@ -342,6 +354,23 @@ impl Scanned {
         })
     }
 
+    /// Checks that no expression stands between quotes: what is printed brings its own.
+    ///
+    /// # Errors
+    /// All lines that break the rule.
+    pub fn check_quotes(&self, file: &Arc<str>) -> Result<(), Violations> {
+        let quoted = |window: &[Piece]| match window {
+            [Piece::Literal(before), Piece::Slot { line, .. }, Piece::Literal(after)]
+                if before.ends_with(['"', '\'']) && after.starts_with(['"', '\'']) =>
+            {
+                Some(not_whole(Origin::at(file.clone(), *line, 0)))
+            }
+            _ => None,
+        };
+        let found: Violations = self.pieces.windows(3).filter_map(quoted).collect();
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
     /// Checks a template with tags line by line: a tag stands alone, and an expression is a
     /// whole value or key on its line, outside of block scalars.
     ///
@@ -351,6 +380,7 @@ impl Scanned {
         let mut found = Vec::new();
         let marked = self.marked();
         let mut block_scalar: Option<usize> = None;
+        let mut before: Option<&str> = None;
         for (i, line) in marked.lines().enumerate() {
             let at = Origin::at(file.clone(), i as u32 + 1, 0);
             let trimmed = line.trim();
@@ -373,8 +403,14 @@ impl Scanned {
                 continue;
             }
             block_scalar = opens_block_scalar(trimmed).then_some(indent);
-            if trimmed.contains(MARK_OPEN) && !line_is_whole(trimmed) {
+            let continues = before.is_some_and(|before| continues_text(before, line));
+            if trimmed.contains(MARK_OPEN) && (continues || !line_is_whole(trimmed)) {
                 found.push(not_whole(at));
+            }
+            match trimmed {
+                "---" | "..." => before = None,
+                comment if comment.starts_with('#') => {}
+                _ => before = Some(line),
             }
         }
         if found.is_empty() { Ok(()) } else { Err(found) }
@@ -386,6 +422,39 @@ pub fn not_whole(at: Origin) -> Violation {
     Violation::error("an expression must be a whole YAML value or key, not a part of a text")
         .at(at)
         .hint("join inside the braces, as in `{{ \"org-\" ~ organization.name }}`, without quotes around them;\nlonger text goes into a file of its own: `{{ text(\"name\") }}`")
+}
+
+/// Returns true if a line could carry on a text that began before it: YAML joins such lines into
+/// one text, and an expression would be a part of it. Errs on the side of true.
+fn continues_text(before: &str, line: &str) -> bool {
+    let content = before.split(" #").next().unwrap_or(before).trim_end();
+    let last = content.split_whitespace().next_back().unwrap_or_default();
+    let takes_a_value =
+        content.ends_with([':', ',', '[', '{']) || matches!(last, "-" | "?") || last.starts_with(['&', '!']);
+    if takes_a_value {
+        return false;
+    }
+    let (_, has_dash, bare_before) = shape(before);
+    let before_column = column_of_content(before);
+    let (indent, dash, bare) = shape(line);
+    bare && !dash || dash && bare_before && !has_dash || indent > before_column
+}
+
+/// Returns the indent of a line, whether a list item opens on it, and whether it is a text alone.
+fn shape(line: &str) -> (usize, bool, bool) {
+    let content = line.trim_start();
+    let inner = content.trim_start_matches("- ").trim_start();
+    let keyed = inner.contains(": ") || inner.trim_end().ends_with(':') || inner.starts_with(['{', '[']);
+    (line.len() - content.len(), content.starts_with("- "), !keyed)
+}
+
+/// Returns where the text of a line begins, after the signs of list items.
+fn column_of_content(line: &str) -> usize {
+    let mut rest = line.trim_start();
+    while let Some(inner) = rest.strip_prefix("- ") {
+        rest = inner.trim_start();
+    }
+    line.len() - rest.len()
 }
 
 fn opens_block_scalar(line: &str) -> bool {

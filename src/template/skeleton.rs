@@ -2,7 +2,7 @@
 
 use super::engine::Compiled;
 use super::scan::{MARK_CLOSE, MARK_OPEN, Scanned, not_whole};
-use super::{Context, Made};
+use super::{Context, Made, meter};
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Data, Limits, Mark, Node, Schema, read};
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ enum Bone {
 /// A key of a mapping.
 #[derive(Debug)]
 enum Joint {
-    Fixed(String),
+    Fixed(String, u32),
     Slot(usize),
 }
 
@@ -62,16 +62,16 @@ impl Skeleton {
     /// Expressions that fail, keys that are no text.
     pub fn fill(&self, file: &Arc<str>, context: &Context) -> Result<Vec<Made>, Violations> {
         let mut found = Violations::new();
-        let values: Vec<Value> = self
-            .slots
-            .iter()
-            .map(|(compiled, line)| {
-                compiled.eval(context, &Origin::at(file.clone(), *line, 0)).unwrap_or_else(|v| {
-                    found.push(v);
-                    Value::Null
-                })
-            })
-            .collect();
+        let mut values: Vec<Value> = Vec::with_capacity(self.slots.len());
+        for (compiled, line) in &self.slots {
+            match compiled.eval(context, &Origin::at(file.clone(), *line, 0)) {
+                Ok(value) => values.push(value),
+                Err(v) => found.push(v),
+            }
+            if meter::is_empty() {
+                break;
+            }
+        }
         if !found.is_empty() {
             return Err(found);
         }
@@ -115,7 +115,7 @@ impl Filler<'_> {
 
     fn key(&self, joint: &Joint) -> Result<String, Violation> {
         match joint {
-            Joint::Fixed(key) => Ok(key.clone()),
+            Joint::Fixed(key, _) => Ok(key.clone()),
             Joint::Slot(slot) => match &self.values[*slot] {
                 Value::String(text) => Ok(text.clone()),
                 Value::Number(n) => Ok(n.to_string()),
@@ -130,7 +130,7 @@ impl Filler<'_> {
     fn problem(&self, joint: &Joint, message: String) -> Violation {
         let line = match joint {
             Joint::Slot(slot) => self.slots[*slot].1,
-            Joint::Fixed(_) => 0,
+            Joint::Fixed(_, line) => *line,
         };
         Violation::error(message).at(Origin::at(self.file.clone(), line, 0))
     }
@@ -163,7 +163,7 @@ fn bone(node: &Node, file: &Arc<str>, found: &mut Violations) -> Bone {
             let mut bones = Vec::new();
             for e in entries {
                 let joint = match slot_of(&e.key) {
-                    Whole::None => Joint::Fixed(e.key.clone()),
+                    Whole::None => Joint::Fixed(e.key.clone(), e.key_at.line),
                     Whole::Slot(n) => Joint::Slot(n),
                     Whole::Part => {
                         found.push(not_whole(Origin::at(file.clone(), e.key_at.line, 0)));
@@ -172,9 +172,9 @@ fn bone(node: &Node, file: &Arc<str>, found: &mut Violations) -> Bone {
                 };
                 bones.push((joint, bone(&e.value, file, found)));
             }
-            if bones.iter().all(|(j, b)| matches!((j, b), (Joint::Fixed(_), Bone::Fixed(_)))) {
+            if bones.iter().all(|(j, b)| matches!((j, b), (Joint::Fixed(..), Bone::Fixed(_)))) {
                 let fixed_entries = bones.into_iter().filter_map(|(j, b)| match j {
-                    Joint::Fixed(key) => fixed(b).map(|v| (key, v)),
+                    Joint::Fixed(key, _) => fixed(b).map(|v| (key, v)),
                     Joint::Slot(_) => None,
                 });
                 return Bone::Fixed(Value::Object(fixed_entries.collect()));
@@ -213,7 +213,7 @@ pub fn marks_are_whole(node: &Node) -> bool {
     match &node.data {
         Data::Scalar(s) => match slot_of(&s.text) {
             Whole::None => true,
-            Whole::Slot(_) => s.plain,
+            Whole::Slot(_) => s.plain && s.tag.is_none(),
             Whole::Part => false,
         },
         Data::Seq(items) => items.iter().all(marks_are_whole),

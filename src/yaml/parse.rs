@@ -284,7 +284,7 @@ impl<'t> Builder<'t> {
             let value = self.node(event, span, depth + 1)?;
             let Data::Scalar(scalar) = key.data else {
                 return Err(YamlError::new(key.at, "a key must be text, not a collection")
-                    .hint("quote it if it begins with `{` or `[`, as in `\"{{ name }}\": value`"));
+                    .hint("quote it if it begins with `{` or `[`, as in `\"{a}\": value`"));
             };
             if scalar.plain && scalar.text == "<<" {
                 merges.push(value);

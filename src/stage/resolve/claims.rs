@@ -7,6 +7,9 @@ use crate::model::id::{ClusterId, Domain};
 use crate::stage::applications;
 use std::collections::BTreeMap;
 
+/// How many other holders a message names: a fleet of thousands may share one mistake.
+const NAMED: usize = 3;
+
 /// Who claims something, and how it stops.
 struct Holder {
     cluster: ClusterId,
@@ -52,16 +55,20 @@ pub fn check(fleet: &mut Fleet<'_>) {
             continue;
         }
         for (i, holder) in holders.iter().enumerate() {
-            let others: Vec<String> = holders
+            let mut others: Vec<String> = holders
                 .iter()
                 .enumerate()
                 .filter(|(j, _)| *j != i)
+                .take(NAMED)
                 .map(|(_, h)| format!("{} ({})", h.cluster, h.at))
                 .collect();
+            if holders.len() > NAMED + 1 {
+                others.push(format!("by {} more", holders.len() - NAMED - 1));
+            }
             let v = Violation::error(format!(
                 "{what} is claimed by {} and by {}",
                 holder.cluster,
-                others.join(", ")
+                others.join(" and ")
             ))
             .at(holder.at.clone())
             .hint(holder.mend.clone());

@@ -41,7 +41,7 @@ fn is_enabled(component: &Component, cluster: &Cluster<'_>, values: &Arc<Value>)
         Value::Bool(enabled) => Ok(enabled),
         other => {
             Err(Violation::error(format!("`enabled` gives {} where a boolean is needed", type_name(&other)))
-                .at(component.at.clone())
+                .at(component.place("enabled"))
                 .key("enabled"))
         }
     }

@@ -107,10 +107,13 @@ fn resolve_cluster<'d>(
 ) -> Result<Cluster<'d>, Violations> {
     let file = &definition.file;
     let id = file.id();
+    if !definitions.environments.failed.is_empty() {
+        return Err(definitions.environments.failed.clone());
+    }
     let environment = definitions.environments.by_name.get(&id.env).ok_or_else(|| {
         let known = definitions.environments.by_name.keys().map(String::as_str);
         let mut v = Violation::error(format!("there is no overlay for the environment `{}`", id.env))
-            .at(definition.at.clone())
+            .at(definition.env_at.clone())
             .key("gitops.env");
         let there: Vec<&str> = known.clone().collect();
         let near = did_you_mean(&id.env, known).filter(|h| h.starts_with("did")).map(|h| format!("{h}\n"));

@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub mod crds;
+pub mod fleet;
 pub mod git;
+pub mod measure;
 pub mod proxy;
 pub mod server;
