@@ -139,7 +139,7 @@ impl Run {
             return Err(std::mem::take(&mut self.missing));
         }
         super::hash::add_hashes(&mut self.resources);
-        names::follow(&mut self.resources, config).map_err(|f| vec![f.in_entry(at)])?;
+        names::follow(&mut self.resources, config, self.lenient).map_err(|f| vec![f.in_entry(at)])?;
         let unused = variables::resolve(&self.variables, &mut self.resources, &config.var_reference)
             .map_err(|f| vec![f.in_entry(at)])?;
         for name in unused {

@@ -1,6 +1,7 @@
 //! From a folder to a program: reads the kustomization, what it names, and what those name.
 
 mod changes;
+mod plugin_fields;
 mod plugins;
 
 use super::config::{Config, read_config};

@@ -78,9 +78,10 @@ struct Directory {
     by_previous_name: HashMap<String, Vec<usize>>,
 }
 
-/// Rewrites the names in all objects.
-pub fn follow(resources: &mut Resources, config: &Config) -> Result<(), Failure> {
-    if resources.list().iter().all(|r| r.previous.is_empty()) {
+/// Rewrites the names in all objects. With `lenient`, objects of which none was renamed are
+/// not looked at; a build looks, because kustomize refuses references without a name.
+pub fn follow(resources: &mut Resources, config: &Config, lenient: bool) -> Result<(), Failure> {
+    if lenient && resources.list().iter().all(|r| r.previous.is_empty()) {
         return Ok(());
     }
     let mut directory =
