@@ -16,6 +16,7 @@ pub mod fault;
 mod follow;
 mod http;
 pub mod preflight;
+mod remembered;
 pub mod retry;
 pub mod run;
 pub mod session;

@@ -5,6 +5,7 @@ use super::client::{Client, Push};
 use super::clock::Clock;
 use super::fault::Fault;
 use super::preflight;
+use super::remembered::Remembered;
 use super::session::Session;
 use super::settings::{ArgoSettings, ServerSettings};
 use super::task::{Others, Progress, Shared, Task, stopped};
@@ -126,7 +127,7 @@ fn begin(request: &SyncRequest, settings: &ArgoSettings, tools: &Tools, nodes: &
         explicit: request.explicit,
         options: request.options.clone(),
         accept_suspended: settings.accept_suspended,
-        ancestry: tools.ancestry.clone(),
+        ancestry: Arc::new(Remembered::new(tools.ancestry.clone(), tools.clock.clone())),
         audit: tools.audit.clone(),
         progress: tools.progress.clone(),
         stop: tools.stop.clone(),

@@ -161,7 +161,7 @@ fn scenario(seed: u64) -> Scenario {
     }
 }
 
-/// `SEEDS=from..to` plays others.
+/// `SEEDS=from..to` plays others and shows them.
 #[test]
 fn live_is_never_said_of_what_is_not_live_and_healthy() {
     let range = std::env::var("SEEDS").unwrap_or_else(|_| "0..80".into());
