@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct AuditRecord {
     /// When, RFC 3339.
     pub time: String,
-    /// `request` or `outcome`.
+    /// `request`, `outcome`, or `before`: the last operation, which a dry run replaces.
     pub event: String,
     /// `sync`, `refresh`, `terminate`, `webhook`, `preflight`; empty for an outcome.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -171,7 +171,7 @@ impl Run<'_> {
             return Ok((diff(self.target, to, &base, rules)?, notices));
         };
         if self.is_older(&settlements, &mut notices)? {
-            return Ok((ChangeSet::default(), notices));
+            return Ok((ChangeSet { left_alone: true, ..ChangeSet::default() }, notices));
         }
         self.judge_drift(&settlements, &mut notices)?;
         let ours = repository.tree(Some(settlements.last.id))?;
@@ -314,6 +314,12 @@ impl Run<'_> {
             report.cluster(id, status, change);
         }
         report.trees.extend(delivered.trees.iter().cloned());
+        report.unfinished |= delivered.changes.left_alone || !delivered.changes.rolled_back.is_empty();
+        if delivered.changes.left_alone {
+            for (id, _) in self.target.homes.iter().filter(|(_, home)| *home == to) {
+                report.cluster(id, Status::Newer, &Default::default());
+            }
+        }
         tell_rolled_back(&delivered.changes.rolled_back, self.request.drift, report);
         report.destinations.push(DestinationReport {
             repo: to.repo.clone(),

@@ -21,6 +21,8 @@ pub enum Status {
     Differs,
     /// The branch already has it.
     Unchanged,
+    /// The branch has what a newer commit of the fleet gave.
+    Newer,
     /// It keeps what the branch has: something of it is wrong.
     Held,
     /// A guard refused.
@@ -125,6 +127,10 @@ pub struct Report {
     /// The notices that follow from the inputs alone, and come again each run.
     #[serde(skip)]
     pub lasting: Vec<Said>,
+    /// True if something has to be said again next time although nothing failed: an edit by
+    /// hand that stays, a cluster that was left alone.
+    #[serde(skip)]
+    pub unfinished: bool,
     /// The trees that delivered clusters have.
     #[serde(skip)]
     pub trees: Vec<crate::edge::clean::CleanCluster>,
@@ -192,8 +198,10 @@ impl Report {
         if self.held.is_empty() && self.kinds.is_empty() {
             return 0;
         }
-        let any_fine =
-            self.clusters.iter().any(|c| matches!(c.status, Status::Delivered | Status::Unchanged));
+        let any_fine = self
+            .clusters
+            .iter()
+            .any(|c| matches!(c.status, Status::Delivered | Status::Unchanged | Status::Newer));
         if any_fine { ErrorKind::Partial.exit_code() } else { ErrorKind::Input.exit_code() }
     }
 

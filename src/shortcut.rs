@@ -17,7 +17,10 @@ use std::sync::Arc;
 /// Returns the key of a run: everything that it read and was told. None if something could
 /// not be read, or if it was told something that a second run would not repeat.
 pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
-    let once = request.adopt.is_empty() && request.release.is_empty() && request.allow_delete.is_empty();
+    let once = request.adopt.is_empty()
+        && request.release.is_empty()
+        && request.allow_delete.is_empty()
+        && !request.allow_older;
     if !once || !tree.unreadable.is_empty() {
         return None;
     }
@@ -94,7 +97,8 @@ fn same_trees(
 /// Keeps a run as the last clean one, if it was: delivered as a whole, nothing held.
 pub fn keep(key: &str, report: &Report, trees: Vec<CleanCluster>, request: &DeliveryRequest) {
     let Some(cache) = request.cache.as_deref() else { return };
-    if report.exit != 0 || !report.held.is_empty() || trees.len() != report.clusters.len() {
+    let whole = !trees.is_empty() && trees.len() == report.clusters.len();
+    if report.exit != 0 || report.unfinished || !report.held.is_empty() || !whole {
         return;
     }
     // A drift or a departure that was said once is no part of a clean run.

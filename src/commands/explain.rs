@@ -24,7 +24,7 @@ pub fn values(args: &ExplainValues) -> Result<u8> {
         out.push_str(&format!("# {}\n", cluster.id));
         of_cluster(cluster, args.key.as_deref(), &mut out);
     }
-    let why: Vec<_> = fleet.held.iter().flat_map(|(_, why)| why.iter().cloned()).collect();
+    let why: Vec<_> = fleet.held.values().flat_map(|why| why.iter().cloned()).collect();
     if shown == 0 {
         return Err(Error::input("no cluster could be explained").with(why));
     }

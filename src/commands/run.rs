@@ -52,6 +52,7 @@ fn text(report: &Report) -> String {
                 format!("{} added, {} changed, {} removed", cluster.added, cluster.changed, cluster.removed)
             }
             Status::Unchanged => "no change".into(),
+            Status::Newer => "left alone: the branch has what a newer commit of the fleet gave".into(),
             Status::Held => "held".into(),
             Status::Refused => "refused".into(),
         };

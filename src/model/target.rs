@@ -102,4 +102,6 @@ pub struct ChangeSet {
     pub refused: Vec<Refusal>,
     /// What keeps a person's content.
     pub rolled_back: Vec<RolledBack>,
+    /// True if nothing was compared: the branch has what newer inputs gave.
+    pub left_alone: bool,
 }

@@ -45,7 +45,7 @@ enum Body {
     /// No block tags: parsed once, slots filled per unit.
     Skeleton(Skeleton),
     /// With block tags: printed and parsed per unit.
-    Text(Engine),
+    Text(Box<Engine>),
 }
 
 /// One object of a template with the line where it begins.
@@ -67,7 +67,7 @@ impl Template {
         let scanned = scan::scan(&file, text)?;
         let body = if scanned.has_tags() {
             scanned.check_lines(&file)?;
-            Body::Text(Engine::compile(&file, &scanned)?)
+            Body::Text(Box::new(Engine::compile(&file, &scanned)?))
         } else {
             Body::Skeleton(Skeleton::parse(&file, &scanned)?)
         };

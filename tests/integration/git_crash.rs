@@ -25,10 +25,7 @@ fn worker() {
     let settings = GitSettings { cache: Some(cache), ..GitSettings::default() };
     let mut tries = Vec::new();
     for n in 0..count {
-        let mut repo = Repository::open(&Remote::parse(&remote).unwrap(), &settings).unwrap_or_else(|e| {
-            println!("failed: {e} {:?}", e.source);
-            std::process::exit(3)
-        });
+        let mut repo = Repository::open(&Remote::parse(&remote).unwrap(), &settings).unwrap_or_else(give_up);
         let to = Publication { deadline: Duration::from_secs(600), ..Publication::new("main", who()) };
         let line = format!("{name} {n}");
         let started = Instant::now();
@@ -45,16 +42,19 @@ fn worker() {
             let edits = vec![put("shared/lines", &shared), put(&format!("own/{name}/{n}/file.yaml"), &line)];
             Ok(Some(Proposal { edits, message: format!("{line}\n\nHydrant-Fleet: default\n") }))
         })
-        .unwrap_or_else(|e| {
-            // Told from a panic by its exit code.
-            println!("failed: {e} {:?}", e.source);
-            std::process::exit(3)
-        });
+        .unwrap_or_else(give_up);
         tries.push((revision.tries, started.elapsed()));
     }
     for (tries, time) in tries {
         println!("landed {tries} {}", time.as_millis());
     }
+}
+
+/// Ends the worker so that an error is told from a panic by its exit code.
+#[allow(clippy::exit)]
+fn give_up<T>(error: hydrant::error::Error) -> T {
+    eprintln!("failed: {error} {:?}", error.source);
+    std::process::exit(3)
 }
 
 fn worker_command(remote: &str, cache: &Path, name: &str, count: usize) -> Command {
@@ -95,7 +95,7 @@ fn stride() -> usize {
 /// in the way of plain Git.
 fn finishes(url: &str, bare: &Path, cache: &Path, at: &str) {
     let again = worker_command(url, cache, "ours", 1).output().unwrap();
-    assert!(again.status.success(), "{at}: {}", String::from_utf8_lossy(&again.stdout));
+    assert!(again.status.success(), "{at}: {}", String::from_utf8_lossy(&again.stderr));
     assert_eq!(git(bare, &["log", "--format=%s", "main"]), "ours 0\nstart", "{at}");
     assert_eq!(git(bare, &["show", "main:shared/lines"]), "ours 0", "{at}");
     person_commits(bare, "main", &[("later", Some("1"))], "later");

@@ -24,7 +24,7 @@ pub fn entries(dice: &mut Dice, owner: &mut Owner, files: &mut BTreeMap<String, 
     for _ in 0..1 + dice.roll(5) {
         let kind = dice.roll(19);
         // these fields hold one value, or their entries would answer for each other
-        if matches!(kind, 0..=6 | 12 | 16) {
+        if matches!(kind, 0..=6 | 12 | 16 | 17) {
             if once.contains(&kind) {
                 continue;
             }
@@ -80,7 +80,7 @@ fn labels(dice: &mut Dice) -> Entry {
     match dice.roll(4) {
         0 => entry["includeSelectors"] = json!(true),
         1 => entry["includeTemplates"] = json!(true),
-        2 => entry["fields"] = json!([{"path": "spec/free/labels", "kind": "Beacon", "create": true}]),
+        2 => entry["fields"] = json!([{"path": "spec/extent/labels", "kind": "Beacon", "create": true}]),
         _ => {}
     }
     Entry::element("labels", entry)
@@ -240,7 +240,8 @@ fn old_patch(dice: &mut Dice, owner: &Owner) -> Option<Entry> {
         metadata["namespace"] = namespace.clone();
     }
     if dice.chance(50) {
-        let add = json!([{"op": "add", "path": "/metadata/annotations/old", "value": odd_string(dice)}]);
+        let labels = json!({"app": odd_label(dice), "old": odd_label(dice)});
+        let add = json!([{"op": "add", "path": "/metadata/labels", "value": labels}]);
         return Some(Entry::element("patchesJson6902", json!({"target": target, "patch": add.to_string()})));
     }
     let patch = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata});

@@ -63,6 +63,7 @@ impl Task {
         self.source = self.our_source(&app);
         if self.shared.dry_run {
             self.mode = "dry-run";
+            self.audit_what_is_lost(&app);
             return self.sync(app, Pin::Ours).await;
         }
         if app.is_hydrated() {

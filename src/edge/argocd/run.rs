@@ -287,6 +287,9 @@ impl Run {
                 }
                 good = result.wait_for(Option::is_some) => good.is_ok_and(|g| *g == Some(true)),
             };
+            if !good && *stop.borrow() {
+                return Err(SyncResult::NotStarted { because: "the run was stopped".into() });
+            }
             if !good {
                 return Err(SyncResult::NotStarted {
                     because: format!("it needs `{}`, which is not healthy at this commit", need.name),

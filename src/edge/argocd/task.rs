@@ -311,6 +311,16 @@ impl Task {
         self.shared.audit.record(record);
     }
 
+    /// Writes the last real operation down: a dry run takes its place in Argo CD.
+    pub(super) fn audit_what_is_lost(&self, app: &Application) {
+        let Some(state) = &app.status.operation_state else { return };
+        let mut record = self.audit_record("before", self.session.clock.now());
+        record.phase.clone_from(&state.phase);
+        record.synced_revision = state.sync_result.as_ref().map_or("", |r| r.revision_of(self.source)).into();
+        record.message = super::fault::short(&state.message);
+        self.shared.audit.record(record);
+    }
+
     fn audit_record(&self, event: &str, since: Duration) -> AuditRecord {
         AuditRecord {
             time: self.session.clock.wall().to_string(),

@@ -104,6 +104,14 @@ fn a_token_that_expires_soon_is_said_and_within_three_days_urgent() {
     }
 }
 
+#[test]
+fn a_dry_run_keeps_what_it_overwrites_in_argo_cd() {
+    let (_, audit) = report("dry-run");
+    let before = audit.iter().find(|r| r.event == "before").unwrap();
+    assert_eq!((before.phase.as_str(), before.message.as_str()), ("Succeeded", "an older sync"));
+    assert_eq!(before.synced_revision, super::scenario::sha("old"));
+}
+
 fn line(n: u32, application: &str) -> AuditRecord {
     AuditRecord {
         time: format!("2026-11-21T06:00:{n:02}Z"),
