@@ -39,7 +39,7 @@ bench *name:
 
 # Whole processes against kubectl kustomize, and whole runs at several sizes
 bench-whole *sizes:
-    benches/vs-kubectl.sh {{sizes}}
+    cargo bench --bench whole -- {{sizes}}
 
 # The static binary of the container image (needs musl-tools and the Rust target)
 static:

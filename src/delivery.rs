@@ -351,7 +351,12 @@ fn tell_rolled_back(all: &[RolledBack], drift: Drift, report: &mut Report) {
         groups.entry(group).or_default().push(&kept.place);
     }
     for ((cluster, by, is_drift, quiet), places) in groups {
-        let what = if is_drift { "edits by hand stay" } else { "a rollback is honoured" };
+        let what = match (is_drift, quiet) {
+            (true, _) => "edits by hand stay",
+            // The mark does not tell which of the two it was.
+            (false, true) => "what others put there stays",
+            (false, false) => "a rollback is honoured",
+        };
         let units: Vec<&str> = places.iter().copied().take(5).collect();
         let more = places.len() - units.len();
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -4,6 +4,7 @@ use crate::commands::sync::SyncReport;
 use crate::error::{Error, ErrorKind, Severity, Violation};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::target::ClusterChange;
+use crate::redact::redact;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -94,9 +95,9 @@ impl From<&Violation> for Said {
         Self {
             severity: v.severity.word().into(),
             at: v.at.as_ref().map(ToString::to_string),
-            key: v.key.clone(),
-            message: crate::redact::redact(&v.message).into_owned(),
-            hint: v.hint.clone(),
+            key: v.key.as_deref().map(|key| redact(key).into_owned()),
+            message: redact(&v.message).into_owned(),
+            hint: v.hint.as_deref().map(|hint| redact(hint).into_owned()),
         }
     }
 }
@@ -172,7 +173,7 @@ impl Report {
 
     /// Adds the error of a destination.
     pub fn error(&mut self, error: &Error) {
-        self.errors.push(crate::redact::redact(&error.message).into_owned());
+        self.errors.push(redact(&error.message).into_owned());
         self.kinds.push(error.kind);
     }
 

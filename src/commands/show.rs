@@ -18,7 +18,7 @@ pub fn error(error: &Error) {
     line(&mut out, "error", &error.message);
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
-        out.push_str(&format!("  because: {}\n", crate::redact::redact(&source.to_string())));
+        out.push_str(&format!("  because: {}\n", clean(&crate::redact::redact(&source.to_string()))));
         cause = source.source();
     }
     for hint in &error.hints {
@@ -84,7 +84,7 @@ fn message(out: &mut String, said: &Said) {
     let lines = said.hint.iter().flat_map(|h| h.lines()).enumerate();
     for (i, hint) in lines {
         out.push_str(if i == 0 { "  hint: " } else { "        " });
-        out.push_str(hint);
+        out.push_str(&clean(hint));
         out.push('\n');
     }
 }

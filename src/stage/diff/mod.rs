@@ -251,11 +251,12 @@ fn final_files(
             files.insert(file.path.clone(), (file.id, Some(file.bytes.clone())));
         }
     }
+    let wanted: BTreeSet<&SubjectId> = cluster.units.values().map(|(unit, _)| &unit.subject).collect();
     for (path, entry) in &before.files {
         let Some(subject) = before.subject_of(path) else { continue };
         let stays = kept.contains(subject)
             || !rules.pick.takes_subject(subject)
-            || (!may_delete(subject, rules) && !cluster.units.values().any(|(u, _)| u.subject == *subject));
+            || (!may_delete(subject, rules) && !wanted.contains(subject));
         if stays {
             files.insert(path.clone(), (entry.id, None));
         }
