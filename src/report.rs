@@ -182,16 +182,17 @@ impl Report {
         worst(self.syncs.iter().map(|s| s.exit).chain([self.own_code()]))
     }
 
+    /// Returns what outranks anything about the inputs: a bug, a guard, the outside.
+    fn outranks(&self) -> Option<ErrorKind> {
+        let guarded = self.held.iter().any(|h| h.guard);
+        [ErrorKind::Internal, ErrorKind::Guard, ErrorKind::External]
+            .into_iter()
+            .find(|kind| self.kinds.contains(kind) || (*kind == ErrorKind::Guard && guarded))
+    }
+
     fn own_code(&self) -> u8 {
-        let any = |kind: ErrorKind| self.kinds.contains(&kind);
-        if any(ErrorKind::Internal) {
-            return ErrorKind::Internal.exit_code();
-        }
-        if any(ErrorKind::Guard) || self.held.iter().any(|h| h.guard) {
-            return ErrorKind::Guard.exit_code();
-        }
-        if any(ErrorKind::External) {
-            return ErrorKind::External.exit_code();
+        if let Some(kind) = self.outranks() {
+            return kind.exit_code();
         }
         if self.held.is_empty() && self.kinds.is_empty() {
             return 0;
@@ -205,15 +206,8 @@ impl Report {
 
     /// Returns the exit code of a command that only looks: any error is the input's.
     pub fn inspection_code(&self, differences: bool) -> u8 {
-        let any = |kind: ErrorKind| self.kinds.contains(&kind);
-        if any(ErrorKind::Internal) {
-            return ErrorKind::Internal.exit_code();
-        }
-        if any(ErrorKind::Guard) || self.held.iter().any(|h| h.guard) {
-            return ErrorKind::Guard.exit_code();
-        }
-        if any(ErrorKind::External) {
-            return ErrorKind::External.exit_code();
+        if let Some(kind) = self.outranks() {
+            return kind.exit_code();
         }
         if !self.held.is_empty() || !self.kinds.is_empty() {
             return ErrorKind::Input.exit_code();
