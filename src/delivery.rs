@@ -6,10 +6,9 @@ use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    Commit, GitSettings, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision, Settlements,
-    Signature, publish, settle_branch,
+    Ancestry, Commit, GitSettings, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
+    Settlements, Signature, ancestry, publish, settle_branch,
 };
-use crate::edge::source;
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Followed, Follower, Wish};
 use crate::message::{self, Trailers};
@@ -263,8 +262,8 @@ impl Run<'_> {
         if delivered == ours || self.request.allow_older {
             return Ok(false);
         }
-        match source::is_ancestor(&self.request.render.fleet, ours, delivered) {
-            Some(true) => {
+        match ancestry(&self.request.render.fleet, ours, delivered) {
+            Ancestry::Older => {
                 notices.push(
                     Violation::warning(format!(
                         "left alone: the branch has what the fleet's commit {} gave, which is newer than this {}",
@@ -275,8 +274,8 @@ impl Run<'_> {
                 );
                 Ok(true)
             }
-            Some(false) => Ok(false),
-            None => {
+            Ancestry::Same | Ancestry::Newer | Ancestry::Apart => Ok(false),
+            Ancestry::Unknown => {
                 notices.push(Violation::warning(format!(
                     "whether the fleet's commit {}, which was delivered last, is newer than this {} cannot be told here",
                     short(delivered),

@@ -46,21 +46,3 @@ fn remote_name(repository: &git2::Repository) -> Option<String> {
         _ => Some(url.rsplit_once('@').map_or(url.clone(), |(_, rest)| rest.to_owned())),
     }
 }
-
-/// Returns true if `older` is an ancestor of `newer` in the repository that a fleet's folder
-/// lies in; none if it cannot be told (a shallow checkout, an unknown commit).
-pub fn is_ancestor(folder: &Path, older: &str, newer: &str) -> Option<bool> {
-    let repository = git2::Repository::discover(folder).ok()?;
-    let (older, newer) = (git2::Oid::from_str(older).ok()?, git2::Oid::from_str(newer).ok()?);
-    let both = repository.find_commit(older).is_ok() && repository.find_commit(newer).is_ok();
-    if !both {
-        return None;
-    }
-    match repository.graph_descendant_of(newer, older) {
-        Ok(true) => Some(true),
-        // In a shallow checkout the way may lead through what is not there.
-        Ok(false) if repository.is_shallow() => None,
-        Ok(false) => Some(false),
-        Err(_) => None,
-    }
-}
