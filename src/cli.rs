@@ -271,6 +271,10 @@ pub struct RenderArgs {
     /// The form of the difference
     #[arg(long, value_enum, default_value_t, env = "HYDRANT_FORMAT")]
     pub format: DiffFormat,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// End with 1 when something would change
     #[arg(long, env = "HYDRANT_EXIT_CODE", value_parser = clap::builder::FalseyValueParser::new())]
     pub exit_code: bool,
@@ -297,6 +301,10 @@ pub struct ValidateArgs {
     /// What to check
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,

@@ -24,6 +24,7 @@ use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
+use crate::stage::types::Types;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
@@ -198,6 +199,21 @@ fn wish(args: &WaitArgs) -> Wish {
         Wait::None => WaitFor::None,
     };
     Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+}
+
+/// Reads the types of `--crds`.
+///
+/// # Errors
+/// A folder that cannot be read, or that gives no types.
+fn types(folder: Option<&Path>) -> Result<Option<Types>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let tree = crate::edge::fleet::load_folder(folder)?;
+    let types = Types::read(&tree).map_err(|why| {
+        Error::input(format!("nothing was checked: the types in {} cannot be read", folder.display()))
+            .with(why)
+    })?;
+    tracing::debug!("{} types in {}", types.len(), folder.display());
+    Ok(Some(types))
 }
 
 /// Opens the memo of a fleet.
