@@ -32,7 +32,7 @@ pub(super) struct Request<'r> {
     pub method: Method,
     pub segments: Vec<&'r str>,
     pub query: Vec<(&'r str, String)>,
-    pub body: Option<&'r serde_json::Value>,
+    pub body: Option<&'r [u8]>,
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -56,7 +56,7 @@ impl<'r> Request<'r> {
         self
     }
 
-    pub fn body(mut self, body: &'r serde_json::Value) -> Self {
+    pub fn bytes(mut self, body: &'r [u8]) -> Self {
         self.body = Some(body);
         self
     }
@@ -131,7 +131,7 @@ impl Http {
             call = call.header(CONTENT_TYPE, "application/json");
         }
         if let Some(body) = request.body {
-            call = call.body(body.to_string());
+            call = call.body(body.to_vec());
         }
         call.send().await.map_err(|e| lost(&e))
     }
