@@ -115,7 +115,7 @@ impl Client {
         let trace = blake3::hash(run_id.as_bytes()).to_hex().as_str().chars().take(32).collect();
         Ok(Self {
             id: settings.id.clone(),
-            http: Http::new(settings)?,
+            http: Http::new(settings, clock.clone())?,
             settings: settings.clone(),
             token: RwLock::new(token),
             clock,
