@@ -7,7 +7,7 @@ use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
     Ancestry, Commit, GitSettings, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
-    Settlements, Signature, ancestry, publish, settle_branch,
+    Settlements, Signature, publish, settle_branch,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Followed, Follower, Wish};
@@ -262,7 +262,7 @@ impl Run<'_> {
         if delivered == ours || self.request.allow_older {
             return Ok(false);
         }
-        match ancestry(&self.request.render.fleet, ours, delivered) {
+        match self.request.render.fleet.ancestry(ours, delivered) {
             Ancestry::Older => {
                 notices.push(
                     Violation::warning(format!(
