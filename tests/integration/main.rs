@@ -12,6 +12,7 @@ mod git_crash;
 mod git_fleet;
 mod git_http;
 mod git_local;
+mod git_notes;
 mod git_settle;
 mod kustomize;
 mod load;
