@@ -21,7 +21,7 @@ use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::types::Types;
-use crate::stage::units::{Selection, units};
+use crate::stage::units::{Selection, batches};
 use crate::stage::{gather, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
@@ -123,8 +123,9 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
     let renderer = renderer();
     let progress = tools.progress;
     progress.stage("rendering", None);
-    let parts = units(fleet, pick, &renderer)
-        .par_bridge()
+    let parts = batches(fleet, pick)
+        .into_par_iter()
+        .flat_map_iter(|batch| batch.units(fleet, &renderer))
         .map(|prepared| {
             let part = match prepared {
                 Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
