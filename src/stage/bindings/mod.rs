@@ -26,8 +26,9 @@ pub mod status;
 mod subjects;
 mod tenant;
 
+pub use super::claims::{Claim, ClaimScope};
 pub use rules::BindingRules;
-pub use subjects::{Claim, ClaimScope, FailedBinding, FailedIdentity, MayDelete, Subject, Subjects};
+pub use subjects::{FailedBinding, FailedIdentity, MayDelete, Subject, Subjects};
 
 use crate::error::Violation;
 use crate::model::id::ClusterId;
