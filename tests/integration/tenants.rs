@@ -5,7 +5,7 @@ use hydrant::error::{Severity, Violation};
 use hydrant::model::binding::{BindingFile, PlainSecret, TenantSettings};
 use hydrant::model::id::{ClusterId, SubjectId};
 use hydrant::stage::bindings::{
-    BindingDocument, BindingRules, ClaimScope, ClusterView, FailedIdentity, Subjects, Unreadable,
+    BindingDocument, BindingRules, ClaimScope, ClusterView, Clusters, FailedIdentity, Subjects, Unreadable,
     resolve_bindings,
 };
 use hydrant::yaml::{Limits, read};
@@ -48,7 +48,7 @@ fn documents(files: &[(&str, &str)]) -> (Vec<BindingDocument>, Vec<Unreadable>) 
 
 fn resolve(files: &[(&str, &str)], clusters: &[ClusterView], rules: &BindingRules) -> Subjects {
     let (documents, unreadable) = documents(files);
-    resolve_bindings(&documents, &unreadable, clusters, rules)
+    resolve_bindings(&documents, &unreadable, Clusters { known: clusters, unread: &[] }, rules)
 }
 
 fn resolve_text(text: &str) -> Subjects {
