@@ -98,7 +98,7 @@ impl Scene {
     fn make(tenants: usize) -> Scene {
         let folder = TempDir::new().unwrap();
         fleet::write(folder.path(), Size::tenants(tenants)).unwrap();
-        let request = RenderRequest { fleet: folder.path().into(), ..RenderRequest::default() };
+        let request = RenderRequest { fleet: folder.path().to_owned().into(), ..RenderRequest::default() };
         let mut scene = Scene { _folder: folder, request, edits: Vec::new() };
         let definitions = scene.definitions();
         let fleet = resolve(&definitions, &scene.request);

@@ -9,7 +9,6 @@ use crate::definition::tree::Tree;
 use crate::definition::{Definitions, Source, Strictness, define};
 use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
-use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet};
@@ -60,7 +59,7 @@ pub struct Tools<'a> {
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
-    let (tree, source) = load(&request.fleet)?;
+    let (tree, source) = request.fleet.load()?;
     defined(tree, source, request)
 }
 
@@ -199,7 +198,7 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydr
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let (tree, source) = load(&request.render.fleet)?;
+    let (tree, source) = request.render.fleet.load()?;
     let key = shortcut::key(&tree, request);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);

@@ -2,7 +2,6 @@
 
 use super::{show, types, write_report};
 use crate::cli::ValidateArgs;
-use crate::config::RenderRequest;
 use crate::error::{Result, Violation};
 use crate::model::unit::NoMemo;
 use crate::reconcile::{self, Tools};
@@ -16,7 +15,7 @@ use crate::telemetry::Shown;
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
-    let request = RenderRequest::from(&args.fleet);
+    let request = super::rendering(&args.fleet)?;
     let types = types(args.crds.as_deref())?;
     let definitions = reconcile::definitions(&request)?;
     let mut fleet = reconcile::fleet(&definitions, &request.pick)?;

@@ -1,7 +1,7 @@
 //! The types of a cluster, read from folders as `--crds` reads them.
 #![allow(dead_code)]
 
-use hydrant::edge::load::load_folder;
+use hydrant::edge::fleet::load_folder;
 use hydrant::error::Origin;
 use hydrant::stage::types::Types;
 use serde_json::Value;

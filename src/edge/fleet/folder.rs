@@ -3,6 +3,7 @@
 //! A file that cannot be read is a value ([`Tree::unreadable`]), so that nothing is
 //! deleted because an input could not be read.
 
+use super::{FOLDERS, MAX_DEPTH, MAX_FILE, MAX_FILES, MAX_TOTAL};
 use crate::definition::Source;
 use crate::definition::tree::Tree;
 use crate::error::{Error, Origin, Result, Violation};
@@ -11,23 +12,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The largest single file, in bytes.
-pub const MAX_FILE: u64 = 4 << 20;
-/// The most bytes of one fleet.
-pub const MAX_TOTAL: u64 = 1 << 30;
-/// The most files of one fleet.
-pub const MAX_FILES: usize = 500_000;
-/// How deep folders may nest.
-const MAX_DEPTH: usize = 16;
-
-/// The folders of a fleet that are read, and the one file.
-const FOLDERS: [&str; 4] = ["clusters", "bindings", "templates", "overlays"];
-
 /// Reads the fleet in a folder.
 ///
 /// # Errors
 /// A folder that is not there or cannot be listed at all.
-pub fn load(folder: &Path) -> Result<(Tree, Source)> {
+pub(super) fn load(folder: &Path) -> Result<(Tree, Source)> {
     let root = fs::canonicalize(folder).map_err(|e| {
         Error::input(format!("the fleet `{}` cannot be read", folder.display()))
             .because(e)
@@ -51,14 +40,19 @@ pub fn load(folder: &Path) -> Result<(Tree, Source)> {
     if fs::symlink_metadata(root.join("hydrant.yaml")).is_ok() {
         walk.entry(&root.join("hydrant.yaml"), "hydrant.yaml", 0);
     } else if fs::symlink_metadata(root.join("hydrant.yml")).is_ok() {
-        // Without its settings a fleet has another name, and would not know its own folders.
-        let v = Violation::error("this file is not read: settings stand in hydrant.yaml")
-            .at(Origin::file("hydrant.yml"))
-            .hint("rename it to hydrant.yaml");
-        walk.tree.unreadable.insert("hydrant.yaml".into(), v);
+        refuse_yml(&mut walk.tree);
     }
     let source = super::source::of_folder(&root);
     Ok((walk.tree, source))
+}
+
+/// Refuses settings under a name that is not read: without them a fleet has another name, and
+/// would not know its own folders.
+pub(super) fn refuse_yml(tree: &mut Tree) {
+    let v = Violation::error("this file is not read: settings stand in hydrant.yaml")
+        .at(Origin::file("hydrant.yml"))
+        .hint("rename it to hydrant.yaml");
+    tree.unreadable.insert("hydrant.yaml".into(), v);
 }
 
 /// The largest single file of other folders, in bytes: the OpenAPI document of a cluster is large.
