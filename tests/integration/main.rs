@@ -29,6 +29,7 @@ mod schema;
 mod support;
 mod templates;
 mod tenants;
+mod tenants_claims;
 mod tenants_commands;
 mod tenants_defects;
 mod tenants_fleet;
