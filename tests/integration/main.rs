@@ -13,6 +13,7 @@ mod git_fleet;
 mod git_http;
 mod git_local;
 mod git_settle;
+mod git_ssh;
 mod kustomize;
 mod load;
 mod overlay_corpus;

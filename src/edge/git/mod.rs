@@ -25,6 +25,7 @@ mod repository;
 mod server;
 mod settings;
 mod smart;
+mod ssh;
 mod store;
 mod write;
 
@@ -37,5 +38,6 @@ pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};
 pub use settings::GitSettings;
+pub use ssh::{KeySource, SshAddress, SshSettings};
 pub use store::Commit;
 pub use write::Signature;

@@ -2,11 +2,12 @@
 
 use super::clock::Clock;
 use super::mirror::Mirror;
+use super::remote::Remote;
 use super::repository::{Pushed, Tip};
 use super::settings::GitSettings;
 use super::smart::fetch::{Ask, fetch};
-use super::smart::http::Http;
 use super::smart::push::{Command, Outcome, push};
+use super::smart::wire::Wire;
 use super::store::{Store, from_oid, oid};
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
@@ -14,7 +15,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
 
 /// What Git takes for "all of the history".
 const MAX_DEPTH: u32 = 0x7fff_ffff;
@@ -25,9 +25,9 @@ const LAG: Duration = Duration::from_millis(500);
 
 /// A server's repository and its mirror.
 pub(super) struct Server {
-    http: Http,
+    wire: Wire,
     mirror: Mirror,
-    url: Url,
+    remote: Remote,
     settings: GitSettings,
     /// Commits of ours that the server does not have yet, with their packs.
     pending: RefCell<BTreeMap<ObjectId, PathBuf>>,
@@ -35,18 +35,24 @@ pub(super) struct Server {
 
 impl Server {
     /// Opens the mirror; nothing is asked of the server yet.
-    pub(super) fn open(url: &Url, settings: &GitSettings) -> Result<(Self, Store)> {
-        let http = Http::new(url, settings)?;
-        let (mirror, repo) = Mirror::open(settings.cache.as_deref(), url, settings.max_mirror)?;
-        let server =
-            Self { http, mirror, url: url.clone(), settings: settings.clone(), pending: RefCell::default() };
+    pub(super) fn open(remote: &Remote, settings: &GitSettings) -> Result<(Self, Store)> {
+        let wire = Wire::new(remote, settings)?
+            .ok_or_else(|| Error::internal(format!("{remote} is on no server")))?;
+        let (mirror, repo) = Mirror::open(settings.cache.as_deref(), remote, settings.max_mirror)?;
+        let server = Self {
+            wire,
+            mirror,
+            remote: remote.clone(),
+            settings: settings.clone(),
+            pending: RefCell::default(),
+        };
         Ok((server, Store::new(repo)))
     }
 
     /// Returns a fresh mirror after this one was found damaged.
     pub(super) fn renewed(&self) -> Result<(Self, Store)> {
         self.mirror.quarantine()?;
-        Self::open(&self.url, &self.settings)
+        Self::open(&self.remote, &self.settings)
     }
 
     /// Returns the folder for a commit's pack.
@@ -61,9 +67,10 @@ impl Server {
 
     /// Reads where a branch is, and gets its commit.
     pub(super) fn tip(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Tip> {
+        let _rest = self.wire.rest_at_end();
         // Known first: whoever shares the mirror may note a newer one while we ask.
         let known = self.mirror.tip(branch);
-        let mut advert = self.http.advert("git-upload-pack", clock)?;
+        let mut advert = self.wire.advert("git-upload-pack", clock)?;
         for _ in 0..LAGS {
             let (Some(known), Some(now)) = (known, advert.references.get(name)) else { break };
             if known == *now || !store.reachable(&known)?.contains(now) {
@@ -71,7 +78,7 @@ impl Server {
             }
             // Behind what we saw: a replica that lags, or a branch that was set back.
             clock.sleep(LAG);
-            advert = self.http.advert("git-upload-pack", clock)?;
+            advert = self.wire.advert("git-upload-pack", clock)?;
         }
         let Some(id) = advert.references.get(name).copied() else {
             if let Some(known) = known.filter(|_| !self.settings.accept_rewritten) {
@@ -102,7 +109,8 @@ impl Server {
         revision: &str,
         clock: &dyn Clock,
     ) -> Result<Option<ObjectId>> {
-        let advert = self.http.advert("git-upload-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-upload-pack", clock)?;
         let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
             .iter()
             .find_map(|name| advert.references.get(name).copied());
@@ -117,10 +125,10 @@ impl Server {
 
     fn rewritten(&self, branch: &str, known: &ObjectId, now: Option<&ObjectId>) -> Error {
         let what = match now {
-            None => format!("branch `{branch}` of {} is gone; it was at {known}", self.url),
+            None => format!("branch `{branch}` of {} is gone; it was at {known}", self.remote),
             Some(now) => format!(
                 "branch `{branch}` of {} was rewritten: it was at {known} and is at {now}, which does not contain it",
-                self.url
+                self.remote
             ),
         };
         Error::guard(what).hint("if that was meant, say so: --accept-rewritten")
@@ -139,7 +147,7 @@ impl Server {
         clock: &dyn Clock,
     ) -> Result<()> {
         let ask = Ask { want, haves, shallow: self.mirror.shallow(), depth };
-        let edge = fetch(&self.http, &store.repo, &ask, clock)?;
+        let edge = fetch(&self.wire, &store.repo, &ask, clock)?;
         self.mirror.move_edge(&edge)?;
         store.refresh()?;
         if store.has(&want) {
@@ -147,7 +155,7 @@ impl Server {
         } else {
             // The pack was checked as it came, so something here hides it.
             store.mark_damaged();
-            Err(Error::external(format!("{} sent a pack without commit {want}", self.url)))
+            Err(Error::external(format!("{} sent a pack without commit {want}", self.remote)))
         }
     }
 
@@ -186,7 +194,8 @@ impl Server {
         expected: Option<ObjectId>,
         clock: &dyn Clock,
     ) -> Result<Pushed> {
-        let advert = self.http.advert("git-receive-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-receive-pack", clock)?;
         let now = advert.references.get(name).copied();
         if now == Some(commit) {
             return self.landed(store, branch, commit);
@@ -200,11 +209,11 @@ impl Server {
         let pack = std::fs::read(&path)
             .map_err(|e| Error::external(format!("cannot read {}", path.display())).because(e))?;
         let command = Command { old: expected, new: commit, name };
-        match push(&self.http, advert.can("side-band-64k"), &command, &pack)? {
+        match push(&self.wire, advert.can("side-band-64k"), &command, &pack)? {
             Outcome::Known(Pushed::Landed) => self.landed(store, branch, commit),
             Outcome::Known(pushed) => Ok(pushed),
             Outcome::Unclear(text) => {
-                let now = self.http.advert("git-upload-pack", clock)?.references.get(name).copied();
+                let now = self.wire.advert("git-upload-pack", clock)?.references.get(name).copied();
                 if now == Some(commit) {
                     self.landed(store, branch, commit)
                 } else if now != expected {

@@ -2,8 +2,9 @@
 
 use super::super::repository::Pushed;
 use super::answer::{Meaning, clean, meaning};
-use super::http::{Failure, Http};
+use super::failure::Failure;
 use super::pkt::{self, Bands, Packet, broken};
+use super::wire::Wire;
 use crate::error::Result;
 use crate::model::tree::ObjectId;
 use std::collections::BTreeMap;
@@ -39,21 +40,23 @@ pub(in super::super) enum Outcome {
 
 /// Pushes one branch.
 pub(in super::super) fn push(
-    http: &Http,
+    wire: &Wire,
     side_band: bool,
     command: &Command<'_>,
     pack: &[u8],
 ) -> Result<Outcome> {
     let body = request(side_band, command, pack);
-    match http.call("git-receive-pack", body, |reader| read_report(reader, side_band)) {
+    match wire.call("git-receive-pack", body, |reader| read_report(reader, side_band)) {
         Ok(report) => Ok(judge(&report, command.name)),
         Err(failure @ Failure::Status { code: 401 | 403 | 404, .. }) => {
-            Err(http.error("cannot push to", &failure))
+            Err(wire.error("cannot push to", &failure))
         }
         Err(failure @ Failure::Status { code: 413, .. }) => {
             Ok(Outcome::Known(Pushed::Refused(failure.words())))
         }
-        Err(failure @ Failure::Redirect(_)) => Err(http.error("cannot push to", &failure)),
+        Err(failure @ (Failure::Redirect(_) | Failure::Denied(_))) => {
+            Err(wire.error("cannot push to", &failure))
+        }
         // Whether the server did it before the failure is not to be known from here.
         Err(failure) => Ok(Outcome::Known(Pushed::Unknown(failure.words()))),
     }
