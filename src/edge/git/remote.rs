@@ -74,6 +74,16 @@ impl Remote {
         }
     }
 
+    /// Returns how people name it in messages that are kept: a local one by its folder's name.
+    pub fn name(&self) -> String {
+        match self {
+            Remote::Local(path) => {
+                path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            Remote::Http(_) | Remote::Ssh(_) => self.to_string(),
+        }
+    }
+
     /// Returns the folder of a local repository.
     pub fn local(&self) -> Option<&Path> {
         match self {

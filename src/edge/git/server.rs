@@ -111,8 +111,10 @@ impl Server {
     ) -> Result<Option<ObjectId>> {
         let _rest = self.wire.rest_at_end();
         let advert = self.wire.advert("git-upload-pack", clock)?;
+        let head = (revision == "HEAD").then(|| revision.to_owned());
         let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
             .iter()
+            .chain(&head)
             .find_map(|name| advert.references.get(name).copied());
         let Some(id) = named.or_else(|| revision.parse().ok()) else { return Ok(None) };
         if !store.has(&id) {
