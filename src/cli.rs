@@ -108,6 +108,12 @@ pub struct GitArgs {
     /// A file of certificates (PEM) to trust beside the system's
     #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// The private key for SSH remotes; without one the agent of SSH_AUTH_SOCK is asked
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_SSH_KEY_FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// The host keys to trust, instead of ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_KNOWN_HOSTS_FILE")]
+    pub known_hosts: Option<PathBuf>,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,

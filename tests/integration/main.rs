@@ -14,6 +14,7 @@ mod git_http;
 mod git_local;
 mod git_notes;
 mod git_settle;
+mod git_ssh;
 mod kustomize;
 mod load;
 mod overlay_corpus;

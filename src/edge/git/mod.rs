@@ -26,6 +26,7 @@ mod repository;
 mod server;
 mod settings;
 mod smart;
+mod ssh;
 mod store;
 mod write;
 
@@ -38,5 +39,6 @@ pub use publish::{Landed, Proposal, Publication, Revision, publish, publish_alon
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};
 pub use settings::GitSettings;
+pub use ssh::{KeySource, SshAddress, SshSettings};
 pub use store::Commit;
 pub use write::Signature;
