@@ -8,11 +8,12 @@
 //! * [`Repository`]: fetch, tree, commit, push.
 //! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
+//! * [`Along`]: the note and the reference that go along with a commit.
 
 mod ancestry;
+mod beside;
 mod clock;
 mod credentials;
-mod export;
 mod history;
 mod local;
 mod loose;
@@ -29,11 +30,11 @@ mod store;
 mod write;
 
 pub use ancestry::{Ancestry, ancestry};
+pub use beside::{Along, Made, NOTES, Note, Noted, reference_of};
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
-pub use export::{Exported, export};
 pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
-pub use publish::{Landed, Proposal, Publication, Revision, publish};
+pub use publish::{Landed, Proposal, Publication, Revision, publish, publish_along};
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};
 pub use settings::GitSettings;

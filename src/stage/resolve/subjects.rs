@@ -1,11 +1,11 @@
 //! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
 
-use crate::definition::Definitions;
+use crate::definition::{Definitions, Failed};
 use crate::model::fleet::{Fleet, SubjectView};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
-    BindingRules, ClusterView, FailedIdentity, Subject, Subjects, resolve_bindings,
+    BindingRules, ClusterView, Clusters, FailedIdentity, Subject, Subjects, UnreadCluster, resolve_bindings,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,15 @@ pub fn resolve(definitions: &Definitions) -> Subjects {
         .collect();
     let rules = BindingRules::new(&definitions.settings.tenants, dispatchers(definitions));
     let files = &definitions.bindings;
-    resolve_bindings(&files.documents, &files.unreadable, &clusters, &rules)
+    let unread: Vec<UnreadCluster> = definitions.failed_clusters.iter().map(unread).collect();
+    let clusters = Clusters { known: &clusters, unread: &unread };
+    resolve_bindings(&files.documents, &files.unreadable, clusters, &rules)
+}
+
+fn unread(failed: &Failed) -> UnreadCluster {
+    let file =
+        failed.why.iter().find_map(|v| v.at.as_ref()).map_or_else(|| "clusters".into(), |at| at.file.clone());
+    UnreadCluster { name: failed.who.clone(), file }
 }
 
 /// Returns the names of the dispatcher catalog: its components' ids below `dispatchers/`.
