@@ -380,7 +380,7 @@ fn stays(app: &Application, failing: &[FailingResource]) -> SyncResult {
     let (reason, mend) = if only_pruning_left(app) {
         (
             "the sync went well, and objects that left Git remain: it ran without prune",
-            "sync with prune, or delete them",
+            "sync it with `--prune`, or delete them",
         )
     } else if failing.is_empty() {
         ("the sync went well, and Argo CD still says OutOfSync", "look at its diff: `argocd app diff`")

@@ -720,6 +720,11 @@ impl AppState {
         }
     }
 
+    /// Whether an operation is asked for or runs.
+    pub fn is_under_way(&self) -> bool {
+        self.operation.is_some()
+    }
+
     fn object(&self) -> Value {
         let mut status = Map::new();
         let multi = self.spec.get("sources").is_some();
