@@ -4,7 +4,7 @@
 use super::application::Application;
 use super::ask::{Asked, Pin, keeps_auto_sync_back};
 use super::fault::{Fault, FaultKind};
-use super::follow::{End, only_pruning_left, out_of_sync};
+use super::follow::{End, kept, only_pruning_left, out_of_sync};
 use super::task::{Step, Task};
 use super::verdict::{Verdict, spec_holds};
 use crate::model::sync::{
@@ -224,6 +224,7 @@ impl Task {
                 End::Replaced | End::Idle(_) => {
                     slot.take();
                     app = self.wait_for_other().await?;
+                    self.unless_kept(&app)?;
                 }
             }
         }
@@ -344,6 +345,18 @@ impl Task {
             ));
         }
         Ok(Idle::Sync)
+    }
+
+    /// Ends it when all that is left at our commit are objects that nobody may prune.
+    fn unless_kept(&mut self, app: &Application) -> Step<()> {
+        let at_ours = matches!(self.judge(app, None), Verdict::OutOfSync { .. });
+        match kept(app).filter(|_| at_ours) {
+            Some(failure) => {
+                self.failing = out_of_sync(app);
+                Err(failure)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Waits until the hydrator has rendered our dry commit, and goes on with what it made.

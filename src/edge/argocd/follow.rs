@@ -157,6 +157,10 @@ impl Task {
         if waited < self.session.timing.idle {
             return Ok(None);
         }
+        if let Some(failure) = kept(app) {
+            self.failing = out_of_sync(app);
+            return Err(failure);
+        }
         if mark.is_none() {
             return Ok(Some(End::Idle(Box::new(app.clone()))));
         }
@@ -374,6 +378,21 @@ pub(super) fn out_of_sync(app: &Application) -> Vec<FailingResource> {
 pub(super) fn only_pruning_left(app: &Application) -> bool {
     let mut left = app.status.resources.iter().filter(|r| r.status == "OutOfSync").peekable();
     left.peek().is_some() && left.all(|r| r.requires_pruning)
+}
+
+/// The failure of an Application whose only difference are objects that nobody may prune.
+/// Seen on a running server: with selfHeal it tries again and again, and takes the place of
+/// every request of ours.
+pub(super) fn kept(app: &Application) -> Option<SyncResult> {
+    let failing = out_of_sync(app);
+    let first = failing.first().filter(|_| only_pruning_left(app) && app.kept_from_pruning())?;
+    Some(SyncResult::from(
+        Failure::permanent("it is applied, and objects that left Git stay: they are marked `Prune=false`")
+            .mend(format!(
+                "look at them, then delete them yourself: `kubectl delete {}`",
+                first.kubectl_name()
+            )),
+    ))
 }
 
 fn stays(app: &Application, failing: &[FailingResource]) -> SyncResult {
