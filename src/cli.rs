@@ -108,6 +108,12 @@ pub struct GitArgs {
     /// A file of certificates (PEM) to trust beside the system's
     #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// The private key for SSH remotes; without one the agent of SSH_AUTH_SOCK is asked
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_SSH_KEY_FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// The host keys to trust, instead of ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_KNOWN_HOSTS_FILE")]
+    pub known_hosts: Option<PathBuf>,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,
@@ -311,6 +317,10 @@ pub struct RenderArgs {
     /// The form of the difference
     #[arg(long, value_enum, default_value_t, env = "HYDRANT_FORMAT")]
     pub format: DiffFormat,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// End with 1 when something would change
     #[arg(long, env = "HYDRANT_EXIT_CODE", value_parser = clap::builder::FalseyValueParser::new())]
     pub exit_code: bool,
@@ -337,6 +347,10 @@ pub struct ValidateArgs {
     /// What to check
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,

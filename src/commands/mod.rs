@@ -16,7 +16,7 @@ mod validate;
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::fleet::FleetPlace;
-use crate::edge::git::{Credentials, GitSettings};
+use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
@@ -24,6 +24,7 @@ use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
+use crate::stage::types::Types;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
@@ -125,6 +126,7 @@ fn variable(name: &str) -> Option<String> {
 fn git_settings(args: &GitArgs) -> Result<GitSettings> {
     Ok(GitSettings {
         credentials: Credentials::from_environment(variable)?,
+        ssh: ssh_settings(args)?,
         ca_file: args.ca_file.clone(),
         proxy: variable("HYDRANT_PROXY").map(Secret::new),
         cache: cache_folder(args).map(|c| c.join("git")),
@@ -155,6 +157,24 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         audit: to.audit.clone(),
         cache: cache_folder(&fleet.git),
     })
+}
+
+/// Gathers how servers are reached over SSH; a flag stands above the environment.
+fn ssh_settings(to: &GitArgs) -> Result<SshSettings> {
+    let flag_over = |name: &str| match name {
+        "HYDRANT_GIT_SSH_KEY" | "HYDRANT_GIT_SSH_KEY_FILE" => to.ssh_key.is_some(),
+        "HYDRANT_GIT_KNOWN_HOSTS" | "HYDRANT_GIT_KNOWN_HOSTS_FILE" => to.known_hosts.is_some(),
+        _ => false,
+    };
+    let mut ssh =
+        SshSettings::from_environment(|name| std::env::var(name).ok().filter(|_| !flag_over(name)))?;
+    if let Some(key) = &to.ssh_key {
+        ssh.key = Some(KeySource::File(key.clone()));
+    }
+    if let Some(file) = &to.known_hosts {
+        ssh.known_hosts = vec![file.clone()];
+    }
+    Ok(ssh)
 }
 
 /// The memo of a run: on disk where there is a cache folder.
@@ -198,6 +218,21 @@ fn wish(args: &WaitArgs) -> Wish {
         Wait::None => WaitFor::None,
     };
     Wish { wait, timeout: args.timeout, ..Wish::default() }
+}
+
+/// Reads the types of `--crds`.
+///
+/// # Errors
+/// A folder that cannot be read, or that gives no types.
+fn types(folder: Option<&Path>) -> Result<Option<Types>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let tree = crate::edge::fleet::load_folder(folder)?;
+    let types = Types::read(&tree).map_err(|why| {
+        Error::input(format!("nothing was checked: the types in {} cannot be read", folder.display()))
+            .with(why)
+    })?;
+    tracing::debug!("{} types in {}", types.len(), folder.display());
+    Ok(Some(types))
 }
 
 /// Opens the memo of a fleet.

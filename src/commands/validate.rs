@@ -1,6 +1,6 @@
 //! `hydrant validate`: the line up to gather, without Git and without network.
 
-use super::{show, write_report};
+use super::{show, types, write_report};
 use crate::cli::ValidateArgs;
 use crate::error::{Result, Violation};
 use crate::model::unit::NoMemo;
@@ -16,6 +16,7 @@ use crate::telemetry::Shown;
 /// A fleet of which nothing can be said.
 pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     let request = super::rendering(&args.fleet)?;
+    let types = types(args.crds.as_deref())?;
     let definitions = reconcile::definitions(&request)?;
     let mut fleet = reconcile::fleet(&definitions, &request.pick)?;
     for cluster in &fleet.clusters {
@@ -27,7 +28,14 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     let target = reconcile::hydrate(
         &fleet,
         &request.pick,
-        &Tools { memo: &NoMemo, progress: &Shown::new(quiet), stop: &Stop::never(), sync: None, quiet },
+        &Tools {
+            memo: &NoMemo,
+            progress: &Shown::new(quiet),
+            stop: &Stop::never(),
+            sync: None,
+            types: types.as_ref(),
+            quiet,
+        },
     )?;
     let mut report = reconcile::start_report(&fleet, &target);
     for id in target.clusters.keys().filter(|id| !target.holds(id, &crate::model::id::SubjectId::Cluster)) {

@@ -12,6 +12,7 @@ use crate::error::Result;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use folder::load_folder;
 pub use repository::FleetRepository;
 
 /// The largest single file, in bytes.

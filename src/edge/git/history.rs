@@ -45,6 +45,9 @@ pub struct Settlements {
 ///
 /// Fetches more history only as far as the question needs: none if the head is ours.
 pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Result<Option<Settlements>> {
+    if head.trailer(FLEET_TRAILER) != Some(us.fleet) {
+        repo.bridge(&head.id, us.fleet);
+    }
     let mut looked = Look::start(repo, head);
     let Some(last) = looked.last_of_ours(us, marked(repo, head, us)?)? else { return Ok(None) };
     let ours = repo.tree(Some(last.id))?;

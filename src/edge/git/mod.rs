@@ -8,8 +8,10 @@
 //! * [`Repository`]: fetch, tree, commit, push.
 //! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
+//! * [`Along`]: the note and the reference that go along with a commit.
 
 mod ancestry;
+mod beside;
 mod clock;
 mod credentials;
 mod history;
@@ -24,16 +26,19 @@ mod repository;
 mod server;
 mod settings;
 mod smart;
+mod ssh;
 mod store;
 mod write;
 
 pub use ancestry::{Ancestry, ancestry};
+pub use beside::{Along, Made, NOTES, Note, Noted, reference_of};
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
 pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
-pub use publish::{Landed, Proposal, Publication, Revision, publish};
+pub use publish::{Landed, Proposal, Publication, Revision, publish, publish_along};
 pub use remote::Remote;
 pub use repository::{GitTree, Pushed, Repository, Tip};
 pub use settings::GitSettings;
+pub use ssh::{KeySource, SshAddress, SshSettings};
 pub use store::Commit;
 pub use write::Signature;
