@@ -217,7 +217,7 @@ fn wish(args: &WaitArgs) -> Wish {
         Wait::Operation => WaitFor::Operation,
         Wait::None => WaitFor::None,
     };
-    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+    Wish { wait, timeout: args.timeout, ..Wish::default() }
 }
 
 /// Reads the types of `--crds`.

@@ -28,6 +28,7 @@ mod rollback;
 mod run_sync;
 mod schema;
 mod support;
+mod sync_command;
 mod templates;
 mod tenants;
 mod tenants_claims;
