@@ -12,9 +12,8 @@ use crate::edge::embedded::{builtin, renderer};
 use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
-use crate::model::fleet::{Destination, Fleet};
+use crate::model::fleet::{Destination, Fleet, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
-use crate::model::settings::Deliver;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
@@ -269,7 +268,7 @@ fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
             let v = Violation::error(format!("nothing can be delivered there: {message}"));
             why.push(v.at(cluster.at.clone()).key("gitops.repo_ref").hint("name a branch"));
         }
-        if cluster.deliver == Deliver::MergeRequest {
+        if cluster.destination.proposes.is_some() {
             let v = Violation::error(format!(
                 "`deliver: merge-request` of `{}` is not supported yet",
                 cluster.id.env
@@ -282,7 +281,9 @@ fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
     }
 }
 
-/// Returns where the run pushes, after `--repo` and `--branch`; the rendered bytes do not follow them.
+/// Returns where the run delivers, after `--repo` and `--branch`; the rendered bytes do not follow
+/// them. Besides the clusters' own, what `destinations:` lists, and for an environment with merge
+/// requests that has no cluster left every branch: its last cluster may have left there.
 pub fn destinations(
     fleet: &Fleet<'_>,
     target: &mut TargetState,
@@ -292,6 +293,7 @@ pub fn destinations(
     let effective = |to: &Destination| Destination {
         repo: request.repo.clone().unwrap_or_else(|| to.repo.clone()),
         branch: request.branch.clone().unwrap_or_else(|| to.branch.clone()),
+        proposes: to.proposes.clone(),
     };
     for cluster in &fleet.clusters {
         // Destinations of held clusters are looked at too: other clusters may have left there.
@@ -299,6 +301,17 @@ pub fn destinations(
         if let Some(home) = target.homes.get_mut(&cluster.id) {
             *home = to.clone();
             all.insert(to);
+        }
+    }
+    if request.render.pick.judges_departures() {
+        all.extend(fleet.listed.iter().map(effective));
+        let abandoned =
+            fleet.proposing.iter().filter(|env| !fleet.clusters.iter().any(|c| c.id.env == **env));
+        let branches: Vec<Destination> = all.iter().cloned().collect();
+        for env in abandoned {
+            all.extend(
+                branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }),
+            );
         }
     }
     all.into_iter().collect()
@@ -313,6 +326,7 @@ pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
 pub fn rules<'a>(
     fleet: &'a Fleet<'_>,
     pick: &'a Selection,
+    scope: Scope<'a>,
     allow_delete: &'a AllowDelete,
     known_ids: &'a [ClusterId],
     request: &'a DeliveryRequest,
@@ -321,6 +335,7 @@ pub fn rules<'a>(
         fleet: &fleet.name,
         path: &fleet.path,
         pick,
+        scope,
         may_delete: fleet.may_delete,
         known_clusters: &fleet.known_clusters,
         known_ids,
@@ -331,7 +346,8 @@ pub fn rules<'a>(
     }
 }
 
-/// Compares a target with any tree: what `render` does.
+/// Compares a target with any tree: what `render` does. A folder is about all environments, a
+/// branch about those that are delivered to it in the destination's way.
 ///
 /// # Errors
 /// A tree that cannot be read.
@@ -345,5 +361,6 @@ pub fn compare(
 ) -> Result<ChangeSet> {
     let allow = request.allowed(&definitions.settings.allow_delete);
     let known_ids = known_ids(definitions);
-    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, request))
+    let scope = if to.branch.is_empty() { Scope::default() } else { fleet.scope(to) };
+    diff(target, to, base, &rules(fleet, &request.render.pick, scope, &allow, &known_ids, request))
 }

@@ -15,7 +15,7 @@ pub use foreign::{Drift, Settlement};
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
-use crate::model::fleet::{Destination, MayDelete};
+use crate::model::fleet::{Destination, MayDelete, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::mark::{self, Mark};
 use crate::model::target::{ChangeSet, ClusterChange, ClusterTarget, Refusal, TargetState};
@@ -32,6 +32,8 @@ pub struct Rules<'a> {
     pub path: &'a str,
     /// What the run is about.
     pub pick: &'a Selection,
+    /// The environments that the destination is about.
+    pub scope: Scope<'a>,
     /// Which kinds may be deleted because they are not in the fleet.
     pub may_delete: MayDelete,
     /// Names of clusters that have a file in the fleet.
