@@ -67,7 +67,7 @@ impl Run<'_> {
             Some(format!("{root}/{place}"))
         };
         let held = |tree: &dyn BaseTree| held_in(tree, &folders);
-        let us = Ownership { fleet: rules.fleet, roots: &folders, unit_of: &unit_of, held: &held };
+        let us = Ownership { fleet: rules.fleet, roots: &folders, unit_of: &unit_of, held: &held, env: None, proposals: &[] };
         let settled = settle_branch(repository, head, &us)?;
         match failed.into_inner() {
             Some(error) => Err(error),
@@ -120,7 +120,7 @@ impl Run<'_> {
     /// Returns true if the branch has what a newer commit of the fleet gave.
     fn is_older(&self, settlements: &Settlements, notices: &mut Violations) -> Result<bool> {
         let Some(ours) = self.definitions.source.commit.as_deref() else { return Ok(false) };
-        let Some(delivered) = settlements.last.trailer("Hydrant-Source-Commit") else { return Ok(false) };
+        let Some(delivered) = settlements.made.trailer("Hydrant-Source-Commit") else { return Ok(false) };
         if delivered == ours || self.request.allow_older {
             return Ok(false);
         }

@@ -8,6 +8,7 @@
 //! * [`Repository`]: fetch, tree, commit, push.
 //! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
+//! * [`propose`]: the same for the branch of a merge request.
 
 mod ancestry;
 mod clock;
@@ -18,6 +19,7 @@ mod local;
 mod loose;
 mod mirror;
 mod pack;
+mod proposal;
 mod publish;
 mod reference;
 mod remote;
@@ -32,10 +34,11 @@ pub use ancestry::{Ancestry, ancestry};
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
 pub use export::{Exported, export};
-pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
+pub use history::{ENVIRONMENTS_TRAILER, FLEET_TRAILER, Ownership, Settlements, settle_branch};
+pub use proposal::{PROPOSAL_TRAILER, ProposalBranch, Proposed, changed, digest, propose};
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;
-pub use repository::{GitTree, Pushed, Repository, Tip};
+pub use repository::{Glance, GitTree, Pushed, Repository, Tip};
 pub use settings::GitSettings;
 pub use store::Commit;
 pub use write::Signature;

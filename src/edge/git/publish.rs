@@ -80,6 +80,15 @@ pub fn publish<F>(repo: &mut Repository, to: &Publication, mut make: F) -> Resul
 where
     F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
 {
+    until_done(repo, to, |repo, so_far| one_try(repo, to, so_far, &mut make))
+}
+
+/// Tries until it is done, refused, told to stop, or out of time.
+pub(super) fn until_done<T>(
+    repo: &mut Repository,
+    to: &Publication,
+    mut one_try: impl FnMut(&mut Repository, &mut SoFar) -> Result<Step<T>>,
+) -> Result<T> {
     let clock = std::sync::Arc::clone(&repo.clock);
     let deadline = clock.now() + to.deadline;
     let mut so_far = SoFar::default();
@@ -89,8 +98,8 @@ where
         if clock.stopping() {
             return Err(Error::external("nothing was delivered: the run was told to stop"));
         }
-        let failed = match one_try(repo, to, &mut so_far, &mut make) {
-            Ok(Step::Done(revision)) => return Ok(revision),
+        let failed = match one_try(repo, &mut so_far) {
+            Ok(Step::Done(done)) => return Ok(done),
             Ok(Step::Again(why)) => why,
             // Once: a mirror that is damaged again at once has another fault.
             Err(error) if !renewed => {
@@ -112,21 +121,26 @@ where
 
 /// What earlier tries of this publication found.
 #[derive(Default)]
-struct SoFar {
-    tries: u32,
+pub(super) struct SoFar {
+    pub(super) tries: u32,
     /// The head of the last try.
-    seen: Option<ObjectId>,
+    pub(super) seen: Option<ObjectId>,
     /// Commits of ours of which it is not known whether they landed, each with its base.
-    in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
+    pub(super) in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
 }
 
-enum Step {
-    Done(Revision),
+pub(super) enum Step<T> {
+    Done(T),
     /// Why it has to be tried again.
     Again(String),
 }
 
-fn one_try<F>(repo: &mut Repository, to: &Publication, so_far: &mut SoFar, make: &mut F) -> Result<Step>
+fn one_try<F>(
+    repo: &mut Repository,
+    to: &Publication,
+    so_far: &mut SoFar,
+    make: &mut F,
+) -> Result<Step<Revision>>
 where
     F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
 {
@@ -191,7 +205,7 @@ fn check_branch(repo: &Repository, to: &Publication, tip: &Tip) -> Result<()> {
 }
 
 /// Stops when the branch lost a commit that we saw on it.
-fn check_history(
+pub(super) fn check_history(
     repo: &Repository,
     to: &Publication,
     seen: Option<ObjectId>,
@@ -209,6 +223,6 @@ fn check_history(
     Err(Error::guard(error).hint("if that was meant, run again"))
 }
 
-fn refused(repo: &Repository, to: &Publication, text: &str) -> Error {
+pub(super) fn refused(repo: &Repository, to: &Publication, text: &str) -> Error {
     Error::guard(format!("{} refuses the change to branch `{}`: {text}", repo.remote, to.branch))
 }
