@@ -204,7 +204,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         None => None,
     };
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
-    hold_undeliverable(&fleet, &mut target);
+    hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
@@ -260,20 +260,23 @@ pub fn add_held_clusters(report: &mut Report, target: &TargetState) {
     report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));
 }
 
-/// Holds clusters that cannot be pushed to: their reference is no branch.
-fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
+/// Holds clusters that cannot be delivered to: their reference is no branch, or no forge takes
+/// their merge requests.
+fn hold_undeliverable(
+    definitions: &Definitions,
+    fleet: &Fleet<'_>,
+    target: &mut TargetState,
+    request: &DeliveryRequest,
+) {
     for cluster in &fleet.clusters {
         let mut why = Violations::new();
         if let Some(message) = resolve::not_a_branch(&cluster.destination.branch) {
             let v = Violation::error(format!("nothing can be delivered there: {message}"));
             why.push(v.at(cluster.at.clone()).key("gitops.repo_ref").hint("name a branch"));
         }
-        if cluster.destination.proposes.is_some() {
-            let v = Violation::error(format!(
-                "`deliver: merge-request` of `{}` is not supported yet",
-                cluster.id.env
-            ));
-            why.push(v.key(format!("environments.{}.deliver", cluster.id.env)).hint("use `push`"));
+        if let Some(env) = &cluster.destination.proposes {
+            let repo = request.repo.as_ref().unwrap_or(&cluster.destination.repo);
+            why.extend(delivery::forge_of(&definitions.settings, env, repo).err());
         }
         if !why.is_empty() && target.homes.contains_key(&cluster.id) {
             target.held.entry(Domain::cluster(cluster.id.clone())).or_default().extend(why);
@@ -309,9 +312,7 @@ pub fn destinations(
             fleet.proposing.iter().filter(|env| !fleet.clusters.iter().any(|c| c.id.env == **env));
         let branches: Vec<Destination> = all.iter().cloned().collect();
         for env in abandoned {
-            all.extend(
-                branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }),
-            );
+            all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
         }
     }
     all.into_iter().collect()

@@ -15,6 +15,7 @@ mod validate;
 
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
+use crate::edge::forge::Tokens;
 use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
@@ -132,6 +133,7 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
             accept_rewritten: to.accept_rewritten,
             ..GitSettings::default()
         },
+        forge: Tokens::from_environment(variable)?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
         cache: to.cache.clone(),

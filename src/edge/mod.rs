@@ -4,6 +4,7 @@ pub mod argocd;
 pub mod clean;
 pub mod embedded;
 pub mod folder;
+pub mod forge;
 pub mod git;
 pub mod load;
 pub mod memo;

@@ -12,7 +12,7 @@
 
 mod ancestry;
 mod clock;
-mod credentials;
+pub(in crate::edge) mod credentials;
 mod export;
 mod history;
 mod local;
@@ -26,7 +26,7 @@ mod remote;
 mod repository;
 mod server;
 mod settings;
-mod smart;
+pub(in crate::edge) mod smart;
 mod store;
 mod write;
 
@@ -38,7 +38,7 @@ pub use history::{ENVIRONMENTS_TRAILER, FLEET_TRAILER, Ownership, Settlements, s
 pub use proposal::{PROPOSAL_TRAILER, ProposalBranch, Proposed, changed, digest, propose};
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;
-pub use repository::{Glance, GitTree, Pushed, Repository, Tip};
+pub use repository::{GitTree, Glance, Pushed, Repository, Tip};
 pub use settings::GitSettings;
 pub use store::Commit;
 pub use write::Signature;

@@ -4,7 +4,9 @@
 //! A proposal carries the digest of its own edits, so that it can be told from a commit that
 //! only kept our message (amended, or squashed together with an edit by hand).
 
-use super::publish::{Landed, Proposal, Publication, Revision, SoFar, Step, check_history, refused, until_done};
+use super::publish::{
+    Landed, Proposal, Publication, Revision, SoFar, Step, check_history, refused, until_done,
+};
 use super::repository::{Pushed, Repository, Tip};
 use super::store::Commit;
 use crate::error::{Error, Result};
@@ -206,7 +208,10 @@ where
         let done = |pushed| {
             let landed = Landed::Unchanged;
             let on = Some(head.id);
-            Step::Done(Proposed { target: Revision { commit: on, base: on, landed, tries: so_far.tries }, pushed })
+            Step::Done(Proposed {
+                target: Revision { commit: on, base: on, landed, tries: so_far.tries },
+                pushed,
+            })
         };
         let there = read_proposals(repo, branch, &head, fleet)?;
         if let Some(commit) = arrived(repo, so_far, &there)? {
@@ -242,6 +247,8 @@ fn arrived(repo: &Repository, so_far: &SoFar, there: &ProposalBranch) -> Result<
 }
 
 fn no_target(repo: &Repository, to: &Publication) -> Error {
-    Error::guard(format!("{} has no branch `{}` to ask a merge into", repo.remote, to.branch))
-        .hint(format!("create it with a first commit: git commit --allow-empty -m start && git push origin HEAD:{}", to.branch))
+    Error::guard(format!("{} has no branch `{}` to ask a merge into", repo.remote, to.branch)).hint(format!(
+        "create it with a first commit: git commit --allow-empty -m start && git push origin HEAD:{}",
+        to.branch
+    ))
 }

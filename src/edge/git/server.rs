@@ -96,7 +96,13 @@ impl Server {
     }
 
     /// Reads where a branch is that may have been deleted or rewritten.
-    pub(super) fn glance(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Glance> {
+    pub(super) fn glance(
+        &self,
+        store: &Store,
+        branch: &str,
+        name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Glance> {
         let advert = self.http.advert("git-upload-pack", clock)?;
         let Some(id) = advert.references.get(name).copied() else {
             let before = self.mirror.tip(branch).filter(|id| store.has(id));

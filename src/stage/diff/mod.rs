@@ -9,9 +9,9 @@ mod departed;
 mod foreign;
 mod index;
 
-pub use base::BaseCluster;
+pub use base::{BaseCluster, subject_of};
 pub use budget::AllowDelete;
-pub use foreign::{Drift, Settlement};
+pub use foreign::{Drift, Settlement, wanted};
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
@@ -88,7 +88,7 @@ fn put_back(target: &TargetState, rules: &Rules<'_>, changes: &mut ChangeSet) ->
             let inside =
                 unit.strip_prefix(&folder_of(rules.path, id)).and_then(|rest| rest.strip_prefix('/'));
             inside.is_some_and(|place| {
-                let subject = base::subject_of(place).unwrap_or(SubjectId::Cluster);
+                let subject = subject_of(place).unwrap_or(SubjectId::Cluster);
                 rules.pick.takes_subject(&subject) && !target.holds(id, &subject)
             })
         })
@@ -123,7 +123,7 @@ fn one_cluster(
     };
     let before = BaseCluster::read(base, &folder)?;
     let undecided = |place: &str| {
-        let subject = base::subject_of(&format!("{place}/x")).or_else(|| base::subject_of(place));
+        let subject = subject_of(&format!("{place}/x")).or_else(|| subject_of(place));
         subject.is_some_and(|s| !rules.pick.takes_subject(&s) || target.holds(id, &s))
     };
     let prefix = id.to_string();
