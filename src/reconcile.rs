@@ -9,7 +9,6 @@ use crate::definition::tree::Tree;
 use crate::definition::{Definitions, Source, Strictness, define};
 use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
-use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet, Scope};
@@ -20,7 +19,8 @@ use crate::model::unit::{Hydrated, Memo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
-use crate::stage::units::{Selection, units};
+use crate::stage::types::Types;
+use crate::stage::units::{Selection, batches};
 use crate::stage::{gather, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
@@ -47,6 +47,8 @@ pub struct Tools<'a> {
     pub stop: &'a Stop,
     /// How far Argo CD is followed after a delivery; not at all without.
     pub sync: Option<&'a Wish>,
+    /// The types that every object is checked against, if some were given.
+    pub types: Option<&'a Types>,
     /// Say less.
     pub quiet: bool,
 }
@@ -56,7 +58,7 @@ pub struct Tools<'a> {
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
-    let (tree, source) = load(&request.fleet)?;
+    let (tree, source) = request.fleet.load()?;
     defined(tree, source, request)
 }
 
@@ -120,12 +122,13 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
     let renderer = renderer();
     let progress = tools.progress;
     progress.stage("rendering", None);
-    let parts = units(fleet, pick, &renderer)
-        .par_bridge()
+    let parts = batches(fleet, pick)
+        .into_par_iter()
+        .flat_map_iter(|batch| batch.units(fleet, &renderer))
         .map(|prepared| {
             let part = match prepared {
                 Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
-                Ok(unit) => one_unit(&unit, tools.memo),
+                Ok(unit) => one_unit(&unit, tools),
                 Err((domain, why)) => (domain, Err(why)),
             };
             progress.step();
@@ -148,6 +151,9 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
             false => target.notices.push(v),
         }
     }
+    if let Some(types) = tools.types {
+        types.check_target(&mut target);
+    }
     Ok(target)
 }
 
@@ -163,13 +169,15 @@ fn domain_of(unit: &RenderUnit<'_>) -> Domain {
     Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
 }
 
-fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
+fn one_unit(unit: &RenderUnit<'_>, tools: &Tools<'_>) -> gather::Outcome {
     let domain = domain_of(unit);
-    if let Some(known) = memo.get(&unit.key) {
+    // The key does not cover the types, so what is remembered was not checked against them.
+    let memo = tools.types.is_none().then_some(tools.memo);
+    if let Some(known) = memo.and_then(|m| m.get(&unit.key)) {
         return (domain, Ok((unit.id.clone(), known)));
     }
-    let made = hydrate_unit(unit).map(Arc::new);
-    if let Ok(hydrated) = &made {
+    let made = hydrate_unit(unit, tools.types).map(Arc::new);
+    if let (Some(memo), Ok(hydrated)) = (memo, &made) {
         memo.put(hydrated);
     }
     (domain, made.map(|hydrated| (unit.id.clone(), hydrated)))
@@ -179,10 +187,10 @@ fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
 ///
 /// # Errors
 /// Whatever is wrong with it.
-pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
+pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydrated, Violations> {
     let rendered = render::render(unit)?;
     let overlaid = overlay::overlay(rendered, unit)?;
-    validate::validate(overlaid, unit)
+    validate::validate(overlaid, unit, types)
 }
 
 /// Runs the whole line once.
@@ -190,7 +198,7 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let (tree, source) = load(&request.render.fleet)?;
+    let (tree, source) = request.render.fleet.load()?;
     let key = shortcut::key(&tree, request);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);

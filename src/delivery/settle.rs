@@ -1,7 +1,7 @@
 //! Settles what others did on a destination since our last commit, and diffs on top of it.
 
 use super::Run;
-use crate::edge::git::{Ancestry, Commit, Ownership, Repository, Settlements, ancestry, settle_branch};
+use crate::edge::git::{Ancestry, Commit, Ownership, Repository, Settlements, settle_branch};
 use crate::error::{Error, Origin, Result, Violation, Violations};
 use crate::model::fleet::Destination;
 use crate::model::id::{ClusterId, UnitId};
@@ -204,7 +204,7 @@ impl Run<'_> {
         if delivered == ours || self.request.allow_older {
             return false;
         }
-        match ancestry(&self.request.render.fleet, ours, delivered) {
+        match self.request.render.fleet.ancestry(ours, delivered) {
             Ancestry::Older => {
                 notices.push(
                     Violation::warning(format!(

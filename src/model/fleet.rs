@@ -7,6 +7,7 @@ use super::platform::{Argocd, Vault};
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
+use crate::template::Part;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,8 +52,13 @@ pub struct Placed<'d> {
     /// The component.
     pub component: &'d Component,
     /// Its values there.
-    pub values: Arc<Value>,
+    pub values: Part,
+    /// Its wave.
+    pub wave: Part,
 }
+
+/// What templates see of a subject and its parents, by name. Clusters share it.
+pub type SubjectView = Arc<[(&'static str, Arc<Value>)]>;
 
 /// One cluster, resolved.
 #[derive(Debug)]
@@ -69,16 +75,16 @@ pub struct Cluster<'d> {
     pub vault: Vault,
     /// Its Argo CD settings.
     pub argocd: Argocd,
-    /// The values under `global`.
-    pub global: Arc<Value>,
-    /// What templates see as `cluster`.
-    pub view: Arc<Value>,
+    /// What every template on it sees: `cluster`, `env` and `global`.
+    pub view: BTreeMap<&'static str, Part>,
+    /// The ids of its components, as its own units see them.
+    pub enabled: Part,
     /// The components that serve the cluster, enabled there, by id.
     pub components: Vec<Placed<'d>>,
     /// The components that serve its subjects, with their values.
     pub subject_components: Vec<Placed<'d>>,
     /// The subjects placed on it, with what templates see of each.
-    pub subjects: BTreeMap<SubjectId, Arc<Value>>,
+    pub subjects: BTreeMap<SubjectId, SubjectView>,
     /// Its destination.
     pub destination: Destination,
     /// The overlays for all its units, built-in first.

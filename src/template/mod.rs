@@ -16,6 +16,7 @@
 //! output stops at [`engine::MAX_OUTPUT`]. What an expression can make is then a fixed multiple
 //! of what the inputs hold.
 
+mod context;
 pub mod engine;
 pub mod meter;
 pub mod scan;
@@ -23,8 +24,8 @@ pub mod skeleton;
 
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Limits, Schema, read};
+pub use context::{Context, Part};
 use engine::Engine;
-use minijinja::Value as Item;
 use scan::Scanned;
 use serde_json::Value;
 use skeleton::Skeleton;
@@ -114,23 +115,6 @@ impl Template {
                 Ok(Made { value, at: Origin::file(self.file.clone()) })
             })
             .collect()
-    }
-}
-
-/// What a unit's templates may see.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// As plain data: the canonical form, which is part of the unit's key.
-    pub data: Arc<Value>,
-    /// As the template engine takes it, with `text` added.
-    item: Item,
-}
-
-impl Context {
-    /// Wraps the data of a unit, and the text files of its component.
-    pub fn new(data: Value, texts: Texts) -> Self {
-        let item = engine::with_text(&data, texts);
-        Self { data: Arc::new(data), item }
     }
 }
 

@@ -57,6 +57,9 @@ pub struct Settlements {
 ///
 /// Fetches more history only as far as the question needs: none if the head is ours.
 pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Result<Option<Settlements>> {
+    if head.trailer(FLEET_TRAILER) != Some(us.fleet) {
+        repo.bridge(&head.id, us.fleet);
+    }
     let mine = Mine::of(repo, us)?;
     let looked = Look { repo, head: head.clone() };
     let Some(found) = looked.last_of_ours(&mine, marked(repo, head, us)?)? else { return Ok(None) };

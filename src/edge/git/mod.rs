@@ -9,11 +9,12 @@
 //! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
 //! * [`propose`]: the same for the branch of a merge request.
+//! * [`Along`]: the note and the reference that go along with a commit.
 
 mod ancestry;
+mod beside;
 mod clock;
 pub(in crate::edge) mod credentials;
-mod export;
 mod history;
 mod local;
 mod loose;
@@ -31,12 +32,12 @@ mod store;
 mod write;
 
 pub use ancestry::{Ancestry, ancestry};
+pub use beside::{Along, Made, NOTES, Note, Noted, reference_of};
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
-pub use export::{Exported, export};
 pub use history::{ENVIRONMENTS_TRAILER, FLEET_TRAILER, Ownership, Settlements, settle_branch};
 pub use proposal::{PROPOSAL_TRAILER, ProposalBranch, Proposed, changed, digest, propose};
-pub use publish::{Landed, Proposal, Publication, Revision, publish};
+pub use publish::{Landed, Proposal, Publication, Revision, publish, publish_along};
 pub use remote::Remote;
 pub use repository::{GitTree, Glance, Pushed, Repository, Tip};
 pub use settings::GitSettings;

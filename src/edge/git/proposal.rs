@@ -221,8 +221,7 @@ where
         let before = there.head.as_ref().map(|c| c.id);
         let parents: Vec<ObjectId> =
             before.into_iter().filter(|id| *id != head.id).chain([head.id]).collect();
-        let commit =
-            repo.commit_with(&parents, Some(head.id), &proposal.edits, &proposal.message, &to.who)?;
+        let commit = repo.commit_merge(&parents, head.id, &proposal.edits, &proposal.message, &to.who)?;
         match repo.push(commit, branch, before)? {
             Pushed::Landed => Ok(done(Some(commit))),
             Pushed::Refused(text) => Err(refused(repo, &onto, &text)),

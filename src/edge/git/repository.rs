@@ -1,11 +1,12 @@
 //! A repository that is delivered to: read its branch, write a commit, move the branch.
 
+use super::beside::Beside;
 use super::clock::{Clock, SystemClock};
 use super::local;
 use super::loose::LooseWriter;
 use super::pack::PackWriter;
 use super::remote::Remote;
-use super::server::Server;
+use super::server::{Server, Swap};
 use super::settings::GitSettings;
 use super::store::{Commit, Store};
 use super::write::{Signature, Sink, write_commit, write_tree};
@@ -70,8 +71,10 @@ pub struct Repository {
     pub(super) store: Store,
     pub(super) remote: Remote,
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
-    server: Option<Server>,
+    pub(super) server: Option<Server>,
     created: bool,
+    /// What is known of notes and of the fleet's own reference.
+    pub(super) beside: Beside,
 }
 
 impl Repository {
@@ -99,7 +102,7 @@ impl Repository {
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created })
+        Ok(Self { store, remote: remote.clone(), clock, server, created, beside: Beside::default() })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -126,6 +129,7 @@ impl Repository {
     pub fn fetch(&mut self, branch: &str) -> Result<Tip> {
         let name = full_name(branch)?;
         self.store.refresh()?;
+        self.beside.branch = branch.to_owned();
         match &self.server {
             Some(server) => server.tip(&self.store, branch, &name, self.clock.as_ref()),
             None => local::tip(&self.store, &name),
@@ -193,19 +197,31 @@ impl Repository {
         who: &Signature,
     ) -> Result<ObjectId> {
         let parents: Vec<ObjectId> = on.into_iter().collect();
-        self.commit_with(&parents, on, edits, message, who)
+        self.commit_with(&parents, on, edits, message, who, &mut |_, _| Ok(()))
     }
 
     /// Writes a commit with these parents whose tree is that of `on` with the edits.
-    ///
-    /// Edits that change nothing make no commit if `on` is the only parent.
-    pub fn commit_with(
+    pub fn commit_merge(
+        &self,
+        parents: &[ObjectId],
+        on: ObjectId,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+    ) -> Result<ObjectId> {
+        self.commit_with(parents, Some(on), edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Repository::commit`], with these parents; `more` adds to what is written, once the
+    /// commit is known.
+    pub(super) fn commit_with(
         &self,
         parents: &[ObjectId],
         on: Option<ObjectId>,
         edits: &[Edit],
         message: &str,
         who: &Signature,
+        more: &mut dyn FnMut(&mut Sink, ObjectId) -> Result<()>,
     ) -> Result<ObjectId> {
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
@@ -230,6 +246,7 @@ impl Repository {
             not_before = not_before.max(self.store.commit(parent)?.seconds);
         }
         let id = write_commit(&mut sink, written.tree, parents, who, not_before, message)?;
+        more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
             (Some(server), Some(pack)) => server.remember(id, pack),
@@ -244,7 +261,8 @@ impl Repository {
     pub fn push(&mut self, commit: ObjectId, branch: &str, expected: Option<ObjectId>) -> Result<Pushed> {
         let name = full_name(branch)?;
         if let Some(server) = &self.server {
-            return server.push(&self.store, branch, &name, commit, expected, self.clock.as_ref());
+            let swap = Swap { branch, name: &name, commit, expected };
+            return server.push(&self.store, &swap, self.clock.as_ref());
         }
         let made = self.store.commit(&commit)?;
         if let Some(expected) = expected
@@ -283,7 +301,7 @@ impl Repository {
 }
 
 /// Returns `refs/heads/<branch>`, or says that it is no branch name.
-fn full_name(branch: &str) -> Result<String> {
+pub(super) fn full_name(branch: &str) -> Result<String> {
     let name = format!("refs/heads/{branch}");
     if git2::Reference::is_valid_name(&name) && !branch.starts_with('-') {
         Ok(name)

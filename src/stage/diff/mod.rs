@@ -8,6 +8,7 @@ mod budget;
 mod departed;
 mod foreign;
 mod index;
+mod moved;
 
 pub use base::{BaseCluster, subject_of};
 pub use budget::AllowDelete;
@@ -142,7 +143,8 @@ fn one_cluster(
     let files = loop {
         let mut files = final_files(cluster, &before, &kept, rules);
         honoured.apply(&mut files, &before);
-        let refused = budget::check(id, cluster, &before, &files, base, rules)?;
+        let mut refused = budget::check(id, cluster, &before, &files, base, rules)?;
+        refused.extend(moved::check(id, cluster, &before, &files));
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
             break files;

@@ -19,9 +19,9 @@ use crate::model::platform::{Argocd, Vault};
 use crate::model::settings::{Deliver, Settings};
 use crate::stage::lint::lint_platform;
 use crate::suggest::did_you_mean;
+use crate::template::Part;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Resolves a fleet.
 pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tree::Tree) -> Fleet<'d> {
@@ -136,8 +136,9 @@ fn resolve_cluster<'d>(
         return Err(found);
     }
     let destination = destination(file, definitions);
-    let view = Arc::new(view(file, &destination, &vault, &argocd));
-    let global = Arc::new(tree.get("global").map_or_else(|| json!({}), |g| g.to_value()));
+    let global = tree.get("global").map_or_else(|| json!({}), |g| g.to_value());
+    let view =
+        [("cluster", view(file, &destination, &vault, &argocd)), ("env", json!(id.env)), ("global", global)];
     let mut cluster = Cluster {
         id: id.clone(),
         file,
@@ -145,8 +146,8 @@ fn resolve_cluster<'d>(
         values: tree,
         vault,
         argocd,
-        global,
-        view,
+        view: view.into_iter().map(|(name, data)| (name, Part::new(data))).collect(),
+        enabled: Part::new(json!([])),
         components: Vec::new(),
         subject_components: Vec::new(),
         subjects: BTreeMap::new(),
