@@ -16,6 +16,7 @@ mod validate;
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::fleet::FleetPlace;
+use crate::edge::forge::Tokens;
 use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
@@ -153,6 +154,7 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         author: author.cloned(),
         seconds: now(),
         git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
+        forge: Tokens::from_environment(|name| std::env::var(name).ok())?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
         cache: cache_folder(&fleet.git),
