@@ -74,9 +74,10 @@ fn of_cluster<'f>(
     renderer: &'f str,
 ) -> impl Iterator<Item = Prepared<'f>> + 'f {
     let maker = Maker { fleet, cluster, renderer };
+    let access = applications::access(cluster);
     let own = pick
         .takes_subject(&SubjectId::Cluster)
-        .then(|| cluster.components.iter().flat_map(move |placed| maker.for_cluster(placed)))
+        .then(|| cluster.components.iter().flat_map(move |placed| maker.for_cluster(placed, &access)))
         .into_iter()
         .flatten();
     let subjects = cluster
@@ -98,9 +99,10 @@ struct Maker<'f, 'd> {
 impl<'f, 'd> Maker<'f, 'd> {
     /// The manifests of a component and its Application; a component with a source has the
     /// Application alone.
-    fn for_cluster(self, placed: &'f Placed<'d>) -> Vec<Prepared<'f>> {
+    fn for_cluster(self, placed: &'f Placed<'d>, access: &Value) -> Vec<Prepared<'f>> {
         let component = placed.component;
         let mut data = base_context(self.cluster, &placed.values, component.wave);
+        data["access"] = access.clone();
         data["enabled"] = self.cluster.components.iter().map(|p| json!(p.component.key.id)).collect();
         let domain = Domain::cluster(self.cluster.id.clone());
         let prepared = self.context(component, data);
