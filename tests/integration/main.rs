@@ -35,3 +35,4 @@ mod tenants_rendered;
 mod tenants_types;
 mod yaml;
 mod yaml_out;
+mod yaml_simple;
