@@ -43,3 +43,4 @@ mod tenants_types;
 mod types;
 mod yaml;
 mod yaml_out;
+mod yaml_simple;
