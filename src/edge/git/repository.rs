@@ -7,10 +7,12 @@ use super::pack::PackWriter;
 use super::remote::Remote;
 use super::server::Server;
 use super::settings::GitSettings;
+use super::signing::Signer;
 use super::store::{Commit, Store};
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// What a branch is at.
@@ -63,6 +65,10 @@ pub struct Repository {
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
     server: Option<Server>,
     created: bool,
+    committer: Option<(String, String)>,
+    signer: Option<Arc<Signer>>,
+    /// It has signed once.
+    signer_works: Cell<bool>,
 }
 
 impl Repository {
@@ -90,7 +96,16 @@ impl Repository {
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created })
+        Ok(Self {
+            store,
+            remote: remote.clone(),
+            clock,
+            server,
+            created,
+            committer: settings.committer.clone(),
+            signer: settings.signer.clone(),
+            signer_works: Cell::new(false),
+        })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -172,6 +187,10 @@ impl Repository {
         message: &str,
         who: &Signature,
     ) -> Result<ObjectId> {
+        if let (Some(signer), false) = (&self.signer, self.signer_works.get()) {
+            signer.check()?;
+            self.signer_works.set(true);
+        }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
         let mut sink = match &self.server {
@@ -190,7 +209,15 @@ impl Repository {
         }
         let parents: Vec<ObjectId> = on.into_iter().collect();
         let not_before = base.map_or(i64::MIN, |c| c.seconds);
-        let id = write_commit(&mut sink, written.tree, &parents, who, not_before, message)?;
+        let draft = Draft {
+            tree: written.tree,
+            parents: &parents,
+            author: who,
+            committer: self.committer.as_ref(),
+            not_before,
+            message,
+        };
+        let id = draft.write(&mut sink, self.signer.as_deref())?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
             (Some(server), Some(pack)) => server.remember(id, pack),
