@@ -18,6 +18,7 @@ use crate::cli::{
 };
 use crate::config::{CommitTime, DeliveryRequest, RenderRequest};
 use crate::edge::fleet::FleetPlace;
+use crate::edge::forge::Tokens;
 use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings, passphrase};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
@@ -162,6 +163,7 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, commit: Option<&CommitArgs>
         signing_key: commit.signing_key,
         signing_passphrase: passphrase("HYDRANT_SIGNING_PASSPHRASE", variable)?,
         git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
+        forge: Tokens::from_environment(|name| std::env::var(name).ok())?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
         cache: cache_folder(&fleet.git),
@@ -226,7 +228,7 @@ fn wish(args: &WaitArgs) -> Wish {
         Wait::Operation => WaitFor::Operation,
         Wait::None => WaitFor::None,
     };
-    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+    Wish { wait, timeout: args.timeout, ..Wish::default() }
 }
 
 /// Reads the types of `--crds`.

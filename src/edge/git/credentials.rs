@@ -85,7 +85,7 @@ impl Credentials {
     /// Returns the credentials if this server may see them.
     ///
     /// Over plain HTTP only this machine may, unless `over_plain_http`.
-    pub(super) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
+    pub(in crate::edge) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
         if self
             .host
             .as_deref()
@@ -119,7 +119,10 @@ pub fn passphrase(name: &str, variable: impl Fn(&str) -> Option<String>) -> Resu
 }
 
 /// Reads a variable, or the file that its `_FILE` form names.
-pub(super) fn value(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<String>> {
+pub(in crate::edge) fn value(
+    variable: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<String>> {
     let direct = variable(name).filter(|text| !text.is_empty());
     let file_name = format!("{name}_FILE");
     let file = variable(&file_name).filter(|text| !text.is_empty());

@@ -37,6 +37,43 @@ pub(in super::super) struct Http {
     max_pack: u64,
 }
 
+/// Returns a client for one server with our rules: no redirects, no proxy but a configured one,
+/// deadlines for connecting, for silence and for the whole.
+pub(in crate::edge) fn client(url: &Url, settings: &GitSettings) -> Result<reqwest::Client> {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // A proxy of the environment would see every request: only a configured one is used.
+        .no_proxy()
+        .connect_timeout(settings.connect_deadline)
+        .read_timeout(settings.silence)
+        .timeout(settings.call_deadline);
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(
+            reqwest::Proxy::all(proxy.expose())
+                .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
+        );
+    }
+    if let Some(path) = &settings.ca_file {
+        let shown = path.display();
+        let pem = std::fs::read(path)
+            .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
+        if certificates.is_empty() {
+            return Err(Error::input(format!("{shown} holds no PEM certificates")));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    } else if url.scheme() == "http" {
+        // No trust store is needed, and a machine without one is no reason to fail.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(failed)
+}
+
 /// A request that is about to be sent.
 struct Request {
     builder: reqwest::RequestBuilder,
@@ -48,37 +85,6 @@ struct Request {
 impl Http {
     /// Prepares to speak to a repository; nothing is sent yet.
     pub(in super::super) fn new(url: &Url, settings: &GitSettings) -> Result<Self> {
-        // Fails only if a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // A proxy of the environment would see every request: only a configured one is used.
-            .no_proxy()
-            .connect_timeout(settings.connect_deadline)
-            .read_timeout(settings.silence)
-            .timeout(settings.call_deadline);
-        if let Some(proxy) = &settings.proxy {
-            builder = builder.proxy(
-                reqwest::Proxy::all(proxy.expose())
-                    .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
-            );
-        }
-        if let Some(path) = &settings.ca_file {
-            let shown = path.display();
-            let pem = std::fs::read(path)
-                .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
-            if certificates.is_empty() {
-                return Err(Error::input(format!("{shown} holds no PEM certificates")));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        } else if url.scheme() == "http" {
-            // No trust store is needed, and a machine without one is no reason to fail.
-            builder = builder.tls_certs_only([]);
-        }
         let credentials = match &settings.credentials {
             Some(credentials) => credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
             None => None,
@@ -92,7 +98,7 @@ impl Http {
             None => credentials,
         };
         Ok(Self {
-            client: builder.build().map_err(failed)?,
+            client: client(url, settings)?,
             base: RefCell::new(url.clone()),
             shown: url.to_string(),
             credentials,
