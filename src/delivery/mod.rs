@@ -1,19 +1,19 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod commit;
 mod propose;
 mod request;
 mod settle;
 
 pub use propose::forge_of;
 
-use crate::config::{DeliveryRequest, author};
+use crate::config::DeliveryRequest;
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision,
-    Signature, publish,
+    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, publish,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Followed, Follower, Wish};
@@ -116,7 +116,7 @@ impl Run<'_> {
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
-        let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
+        let settings = GitSettings { create: request.repo.is_some(), ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
         let created = repository.created();
@@ -168,18 +168,6 @@ impl Run<'_> {
             });
         }
         Ok(trees)
-    }
-
-    fn signature(&self) -> Result<Signature> {
-        let commit = self.definitions.settings.commit.clone().unwrap_or_default();
-        let (name, email) = match &self.request.author {
-            Some(text) => author(text)?,
-            None => (
-                commit.name.unwrap_or_else(|| "Hydrant".into()),
-                commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-            ),
-        };
-        Ok(Signature { name, email, seconds: self.request.seconds, offset: 0 })
     }
 
     fn record(&self, to: &Destination, delivered: &Delivered, report: &mut Report) {

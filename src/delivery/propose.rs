@@ -85,7 +85,7 @@ impl Run<'_> {
         let remote = Remote::parse(&to.repo)?;
         let address = forge_of(&self.definitions.settings, env, &to.repo)
             .map_err(|v| crate::error::Error::input("nothing was proposed").with(vec![v]))?;
-        let settings = GitSettings { create: false, ..request.git.clone() };
+        let settings = GitSettings { create: false, ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let forge = Forge::open(&address, &request.forge, &settings, clock.clone())?;
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
