@@ -41,6 +41,7 @@ mod tenants_commands;
 mod tenants_defects;
 mod tenants_fleet;
 mod tenants_rendered;
+mod tenants_seed;
 mod tenants_types;
 mod types;
 mod yaml;
