@@ -55,6 +55,8 @@ struct Delivered {
     repository: Repository,
     /// What became of the merge request, where changes are proposed.
     request: Option<RequestReport>,
+    /// Why the forge did not do its part; what was merged before is synced all the same.
+    trouble: Option<Error>,
 }
 
 impl Run<'_> {
@@ -141,7 +143,7 @@ impl Run<'_> {
         })?;
         let (changes, notices) = last;
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None })
+        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None, trouble: None })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -220,6 +222,10 @@ impl Run<'_> {
         if let Some(request) = &delivered.request {
             tell_request(to, request, report);
         }
+        if let Some(error) = &delivered.trouble {
+            report.error(error);
+            report.hold(None, &as_violations(error));
+        }
     }
 
     fn record_failure(&self, to: &Destination, error: &Error, report: &mut Report) {
@@ -235,7 +241,7 @@ impl Run<'_> {
 /// Returns what became of a cluster whose change is proposed.
 fn status_of(state: RequestState) -> Status {
     match state {
-        RequestState::Closed | RequestState::Foreign => Status::Held,
+        RequestState::Closed | RequestState::Foreign | RequestState::Unknown => Status::Held,
         _ => Status::Proposed,
     }
 }

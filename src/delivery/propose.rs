@@ -12,7 +12,7 @@ use crate::edge::git::{
     Commit, ENVIRONMENTS_TRAILER, GitSettings, PROPOSAL_TRAILER, Proposal, ProposalBranch, Publication,
     Remote, Repository, changed, digest, propose,
 };
-use crate::error::{Result, Violation, Violations};
+use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::run_id;
 use crate::message::{self, Trailers};
 use crate::model::fleet::Destination;
@@ -56,6 +56,8 @@ enum Wish {
     Closed,
     /// Somebody else works on the branch.
     Foreign(Box<Commit>),
+    /// The forge could not be asked, and without it nothing can be decided.
+    Unasked(Error),
 }
 
 /// What one look at both heads gave.
@@ -76,6 +78,8 @@ struct Proposer<'r> {
     forge: Forge,
     /// What the forge knows of our requests, once it was asked.
     requests: Option<Vec<MergeRequest>>,
+    /// Why it could not be asked.
+    trouble: Option<Error>,
 }
 
 impl Run<'_> {
@@ -84,14 +88,15 @@ impl Run<'_> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
         let address = forge_of(&self.definitions.settings, env, &to.repo)
-            .map_err(|v| crate::error::Error::input("nothing was proposed").with(vec![v]))?;
+            .map_err(|v| Error::input("nothing was proposed").with(vec![v]))?;
         let settings = GitSettings { create: false, ..request.git.clone() };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let forge = Forge::open(&address, &request.forge, &settings, clock.clone())?;
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
         let publication = Publication::new(to.branch.clone(), self.signature()?);
         let branch = proposal_branch(env);
-        let mut proposer = Proposer { run: self, to, env, branch: branch.clone(), forge, requests: None };
+        let mut proposer =
+            Proposer { run: self, to, env, branch: branch.clone(), forge, requests: None, trouble: None };
         let mut turn = None;
         let proposed =
             propose(&mut repository, &publication, &branch, &self.fleet.name, |repo, head, there| {
@@ -100,10 +105,11 @@ impl Run<'_> {
                 Ok(proposal)
             })?;
         let Some(mut turn) = turn else {
-            return Err(crate::error::Error::internal("a proposal was pushed that nobody made"));
+            return Err(Error::internal("a proposal was pushed that nobody made"));
         };
         let pushed = proposed.pushed;
-        let told = proposer.settle_request(&repository, &mut turn, proposed.target.commit, pushed)?;
+        let (told, trouble) =
+            proposer.settle_request(&repository, &mut turn, proposed.target.commit, pushed)?;
         let trees = self.trees(&repository, &proposed.target, &turn.changes, to)?;
         Ok(Delivered {
             changes: turn.changes,
@@ -113,6 +119,7 @@ impl Run<'_> {
             trees,
             repository,
             request: Some(told),
+            trouble,
         })
     }
 }
@@ -129,6 +136,16 @@ impl Proposer<'_> {
         }
         let all = self.requests.as_deref().unwrap_or_default();
         Ok(all.iter().find(|r| r.state == State::Open).or(all.first()))
+    }
+
+    /// As [`Proposer::newest`]; a forge that cannot be asked is noted, and nothing is known then.
+    fn newest_if_known(&mut self) -> Option<&MergeRequest> {
+        if self.trouble.is_none()
+            && let Err(error) = self.newest().map(drop)
+        {
+            self.trouble = Some(error);
+        }
+        if self.trouble.is_some() { None } else { self.newest().ok().flatten() }
     }
 
     /// Settles, diffs and decides on one pair of heads.
@@ -153,9 +170,9 @@ impl Proposer<'_> {
             other => other,
         };
         let closed = match waits {
-            Some(_) => {
-                self.newest()?.is_some_and(|r| r.state == State::Closed && marked(&r.body) != Some(WITHDRAWN))
-            }
+            Some(_) => self
+                .newest_if_known()
+                .is_some_and(|r| r.state == State::Closed && marked(&r.body) != Some(WITHDRAWN)),
             None => false,
         };
         let allowed = own.with(waits.filter(|_| !closed));
@@ -209,14 +226,18 @@ impl Proposer<'_> {
             return Ok((turn(changes, Wish::Foreign(Box::new(foreign.clone())), notices), None));
         }
         let content = digest(&edits);
-        if self.newest()?.is_some_and(|r| {
+        let refused = self.newest_if_known().is_some_and(|r| {
             r.state == State::Closed
                 && match marked(&r.body) {
                     Some(text) => text == content,
                     // Somebody edited the description; the branch still has what was closed.
                     None => same,
                 }
-        }) {
+        });
+        if let Some(error) = self.trouble.take() {
+            return Ok((turn(changes, Wish::Unasked(error), notices), None));
+        }
+        if refused {
             return Ok((turn(changes, Wish::Closed, notices), None));
         }
         let proposal = (!same).then(|| Proposal {
@@ -298,55 +319,65 @@ impl Proposer<'_> {
         Ok(false)
     }
 
-    /// Opens, updates, closes or leaves the request, and says what became of it.
+    /// Settles the request, and says what became of it; also why the forge did not do its part.
     fn settle_request(
         &mut self,
         repo: &Repository,
         turn: &mut Turn,
         target: Option<ObjectId>,
         pushed: Option<ObjectId>,
-    ) -> Result<RequestReport> {
+    ) -> Result<(RequestReport, Option<Error>)> {
         let commit = pushed.or(turn.standing);
-        let (state, request) = match &turn.wish {
-            Wish::Nothing => (RequestState::None, None),
-            Wish::LeaveAlone => {
-                (RequestState::Open, self.newest()?.filter(|r| r.state == State::Open).cloned())
+        let base = repo.tree(target)?;
+        let (state, request, trouble) = match self.act(&base, turn, commit) {
+            Ok((RequestState::Open, request)) if pushed.is_some() => (RequestState::Updated, request, None),
+            Ok((state, request)) => (state, request, None),
+            Err(e) if pushed.is_some() => {
+                let e = e.hint(format!("the change is on the branch `{}` already", self.branch));
+                (RequestState::Unknown, None, Some(e))
             }
-            Wish::Closed => (RequestState::Closed, self.newest()?.cloned()),
-            Wish::Foreign(by) => {
-                let request = self.newest()?.cloned();
-                turn.notices.push(Violation::warning(format!(
-                    "nothing was proposed: somebody else works on `{}`{}",
-                    self.branch,
-                    by_commit(by)
-                )));
-                (RequestState::Foreign, request)
-            }
-            Wish::Withdraw => self.withdraw(commit)?,
-            Wish::Ask(edits, content) => {
-                let mut told = self.told(content, commit, &turn.changes);
-                told.count(edits, &self.run.fleet.path, &repo.tree(target)?)?;
-                let (state, request) = self.ask(&told).map_err(|e| match pushed {
-                    Some(_) => e.hint(format!("the change is on the branch `{}` already", self.branch)),
-                    None => e,
-                })?;
-                (
-                    if pushed.is_some() && state == RequestState::Open {
-                        RequestState::Updated
-                    } else {
-                        state
-                    },
-                    Some(request),
-                )
-            }
+            Err(e) => (RequestState::Unknown, None, Some(e)),
         };
-        Ok(RequestReport {
+        let told = RequestReport {
             state,
             url: request.as_ref().map(|r| r.url.clone()),
             number: request.map(|r| r.number),
             branch: self.branch.clone(),
             commit: commit.map(|c| c.to_string()),
-        })
+        };
+        Ok((told, trouble))
+    }
+
+    /// Opens, updates, closes or leaves the request.
+    fn act(
+        &mut self,
+        base: &dyn BaseTree,
+        turn: &mut Turn,
+        commit: Option<ObjectId>,
+    ) -> Result<(RequestState, Option<MergeRequest>)> {
+        match std::mem::replace(&mut turn.wish, Wish::Nothing) {
+            Wish::Nothing => Ok((RequestState::None, None)),
+            Wish::LeaveAlone => {
+                let open = self.newest()?.filter(|r| r.state == State::Open).cloned();
+                Ok((open.as_ref().map_or(RequestState::None, |_| RequestState::Open), open))
+            }
+            Wish::Closed => Ok((RequestState::Closed, self.newest()?.cloned())),
+            Wish::Foreign(by) => {
+                turn.notices.push(Violation::warning(format!(
+                    "nothing was proposed: somebody else works on `{}`{}",
+                    self.branch,
+                    by_commit(&by)
+                )));
+                Ok((RequestState::Foreign, self.newest()?.cloned()))
+            }
+            Wish::Withdraw => self.withdraw(commit),
+            Wish::Ask(edits, content) => {
+                let mut told = self.told(&content, commit, &turn.changes);
+                told.count(&edits, &self.run.fleet.path, base)?;
+                self.ask(&told).map(|(state, request)| (state, Some(request)))
+            }
+            Wish::Unasked(error) => Err(error),
+        }
     }
 
     /// Makes sure that one request asks for the proposal.

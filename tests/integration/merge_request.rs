@@ -1,6 +1,7 @@
 //! Delivery by merge requests, through the built binary: a real Git server, and a forge that
 //! speaks the three APIs.
 
+use crate::argocd::background::Background;
 use crate::common::Ran;
 use crate::support::fleet::{Fleet, cluster_yaml};
 use crate::support::forge::{ALL, Forge, How, Speaks, Trouble};
@@ -678,4 +679,31 @@ fn no_log_no_cache_and_no_other_server_holds_the_token() {
         !carried.is_empty() && carried.iter().all(|h| h.starts_with("authorization: Bearer ")),
         "{carried:?}"
     );
+}
+
+#[test]
+fn only_what_is_merged_is_synced_also_while_the_forge_is_down() {
+    let scene = Scene::new(Speaks::GitHub);
+    let argocd = Background::beside(&scene.server.repo, "main");
+    let url = format!("http://{}/acme/gitops.git", scene.server.address);
+    let cache = scene.fleet.beside("cache").display().to_string();
+    let run = || {
+        scene
+            .fleet
+            .call(&["run"], &["--once", "--repo", &url, "--cache", &cache])
+            .env("HYDRANT_FORGE_TOKEN", TOKEN)
+            .env("ARGOCD_API_URL", &argocd.url)
+            .env("ARGOCD_API_TOKEN_FILE", &argocd.token_file)
+            .run()
+    };
+    let opened = run().exits(0).shows("merge request opened");
+    assert!(!opened.stdout.contains("notes-lab"), "{}", opened.stdout);
+    let landed = scene.forge.merge(1, &How::Merge);
+    scene.component("two");
+    scene.forge.down(true);
+    let caught_up = run().exits(3).says("its merge requests were not read").shows("notes-lab");
+    assert!(caught_up.stdout.contains(&landed[..10]), "{}", caught_up.stdout);
+    scene.forge.down(false);
+    let waits = run().exits(0).shows("merge request opened");
+    assert!(!waits.stdout.contains("notes-lab"), "nothing is owed: {}", waits.stdout);
 }
