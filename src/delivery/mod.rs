@@ -1,6 +1,8 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod allowed;
+mod asking;
 mod propose;
 mod request;
 mod settle;
@@ -57,6 +59,22 @@ struct Delivered {
     request: Option<RequestReport>,
     /// Why the forge did not do its part; what was merged before is synced all the same.
     trouble: Option<Error>,
+}
+
+impl Delivered {
+    /// Returns what became of a place where nothing is.
+    fn nothing(repository: Repository) -> Self {
+        Self {
+            changes: ChangeSet::default(),
+            notices: Violations::new(),
+            revision: Revision { commit: None, base: None, landed: Landed::Unchanged, tries: 1 },
+            created: false,
+            trees: Vec::new(),
+            repository,
+            request: None,
+            trouble: None,
+        }
+    }
 }
 
 impl Run<'_> {
