@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Returns the key of a run: everything that it read and was told. None if something could
 /// not be read, or if it was told something that a second run would not repeat.
-pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
+pub fn key(tree: &Tree, request: &DeliveryRequest, follows: bool) -> Option<String> {
     let once = request.adopt.is_empty()
         && request.release.is_empty()
         && request.allow_delete.is_empty()
@@ -31,6 +31,8 @@ pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
         &request.repo,
         &request.branch,
         &request.argocd_server,
+        // A run that left Argo CD alone says nothing about what is owed.
+        follows,
     );
     let mut hasher = blake3::Hasher::new();
     for part in

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod argocd;
+mod argocd_access;
 mod catalog;
 mod commit;
 mod common;
@@ -15,6 +16,7 @@ mod git_http;
 mod git_local;
 mod git_notes;
 mod git_settle;
+mod git_ssh;
 mod kustomize;
 mod load;
 mod merge_request;
@@ -29,6 +31,7 @@ mod rollback;
 mod run_sync;
 mod schema;
 mod support;
+mod sync_command;
 mod templates;
 mod tenants;
 mod tenants_claims;
@@ -40,3 +43,4 @@ mod tenants_types;
 mod types;
 mod yaml;
 mod yaml_out;
+mod yaml_simple;

@@ -119,13 +119,16 @@ pub(in crate::edge) fn value(
     let file_name = format!("{name}_FILE");
     let file = variable(&file_name).filter(|text| !text.is_empty());
     match (direct, file) {
-        (Some(_), Some(_)) => {
-            Err(Error::input(format!("both {name} and {file_name} are set")).hint("unset one of them"))
-        }
+        (Some(_), Some(_)) => Err(both_set(name)),
         (Some(text), None) => Ok(Some(text)),
         (None, Some(path)) => read(&file_name, Path::new(&path)).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+/// Returns the error of a variable that is set in both forms.
+pub(super) fn both_set(name: &str) -> Error {
+    Error::input(format!("both {name} and {name}_FILE are set")).hint("unset one of them")
 }
 
 fn read(name: &str, path: &Path) -> Result<String> {

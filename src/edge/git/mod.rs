@@ -28,6 +28,7 @@ mod repository;
 mod server;
 mod settings;
 pub(in crate::edge) mod smart;
+mod ssh;
 mod store;
 mod write;
 
@@ -41,5 +42,6 @@ pub use publish::{Landed, Proposal, Publication, Revision, publish, publish_alon
 pub use remote::Remote;
 pub use repository::{GitTree, Glance, Pushed, Repository, Tip};
 pub use settings::GitSettings;
+pub use ssh::{KeySource, SshAddress, SshSettings};
 pub use store::Commit;
 pub use write::Signature;

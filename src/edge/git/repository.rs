@@ -97,8 +97,8 @@ impl Repository {
                 let (repo, created) = local::open_or_create(path, settings.create)?;
                 (Store::new(repo), None, created)
             }
-            Remote::Http(url) => {
-                let (server, store) = Server::open(url, settings)?;
+            Remote::Http(_) | Remote::Ssh(_) => {
+                let (server, store) = Server::open(remote, settings)?;
                 (store, Some(server), false)
             }
         };

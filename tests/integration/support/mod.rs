@@ -8,3 +8,4 @@ pub mod git;
 pub mod measure;
 pub mod proxy;
 pub mod server;
+pub mod sshd;
