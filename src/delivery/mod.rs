@@ -1,6 +1,8 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod allowed;
+mod asking;
 mod commit;
 mod propose;
 mod request;
@@ -55,6 +57,24 @@ struct Delivered {
     repository: Repository,
     /// What became of the merge request, where changes are proposed.
     request: Option<RequestReport>,
+    /// Why the forge did not do its part; what was merged before is synced all the same.
+    trouble: Option<Error>,
+}
+
+impl Delivered {
+    /// Returns what became of a place where nothing is.
+    fn nothing(repository: Repository) -> Self {
+        Self {
+            changes: ChangeSet::default(),
+            notices: Violations::new(),
+            revision: Revision { commit: None, base: None, landed: Landed::Unchanged, tries: 1 },
+            created: false,
+            trees: Vec::new(),
+            repository,
+            request: None,
+            trouble: None,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -141,7 +161,7 @@ impl Run<'_> {
         })?;
         let (changes, notices) = last;
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None })
+        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None, trouble: None })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -208,6 +228,10 @@ impl Run<'_> {
         if let Some(request) = &delivered.request {
             tell_request(to, request, report);
         }
+        if let Some(error) = &delivered.trouble {
+            report.error(error);
+            report.hold(None, &as_violations(error));
+        }
     }
 
     fn record_failure(&self, to: &Destination, error: &Error, report: &mut Report) {
@@ -223,7 +247,7 @@ impl Run<'_> {
 /// Returns what became of a cluster whose change is proposed.
 fn status_of(state: RequestState) -> Status {
     match state {
-        RequestState::Closed | RequestState::Foreign => Status::Held,
+        RequestState::Closed | RequestState::Foreign | RequestState::Unknown => Status::Held,
         _ => Status::Proposed,
     }
 }
