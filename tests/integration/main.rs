@@ -8,6 +8,7 @@ mod common;
 mod deploy;
 mod determinism;
 mod firewall;
+mod fuzz;
 mod git_crash;
 mod git_fleet;
 mod git_http;
