@@ -78,9 +78,9 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Fleet")]
 pub struct FleetArgs {
-    /// The fleet's folder: it holds clusters/
-    #[arg(long, value_name = "DIR", default_value = ".", env = "HYDRANT_FLEET")]
-    pub fleet: PathBuf,
+    /// The fleet: the folder that holds clusters/, or a repository as URL[//FOLDER][?ref=REVISION]
+    #[arg(long, value_name = "DIR|URL", default_value = ".", env = "HYDRANT_FLEET")]
+    pub fleet: String,
     /// Only these environments
     #[arg(long, value_name = "ENV", value_delimiter = ',', env = "HYDRANT_ENV")]
     pub env: Vec<String>,
@@ -96,6 +96,30 @@ pub struct FleetArgs {
     /// Check cluster.yaml by the schema of the clusters repository alone
     #[arg(long, env = "HYDRANT_STRICT_COMPAT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict_compat: bool,
+    /// How repositories are reached
+    #[command(flatten)]
+    pub git: GitArgs,
+}
+
+/// How repositories are reached, that of the fleet too.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Git")]
+pub struct GitArgs {
+    /// A file of certificates (PEM) to trust beside the system's
+    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The private key for SSH remotes; without one the agent of SSH_AUTH_SOCK is asked
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_SSH_KEY_FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// The host keys to trust, instead of ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_KNOWN_HOSTS_FILE")]
+    pub known_hosts: Option<PathBuf>,
+    /// Ask Git's credential helpers where no credentials are set; nobody is asked to type
+    #[arg(long, env = "HYDRANT_CREDENTIAL_HELPER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub credential_helper: bool,
+    /// The folder of caches; safe to delete
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
+    pub cache: Option<PathBuf>,
 }
 
 /// Where changes go.
@@ -130,15 +154,9 @@ pub struct DestinationArgs {
     /// Go on although the branch was rewritten or deleted since the last run
     #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
     pub accept_rewritten: bool,
-    /// A file of certificates (PEM) to trust beside the system's
-    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
-    pub ca_file: Option<PathBuf>,
     /// Append each request to Argo CD and each outcome to this file, one JSON object a line
     #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT")]
     pub audit: Option<PathBuf>,
-    /// The folder of caches; safe to delete
-    #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
-    pub cache: Option<PathBuf>,
 }
 
 /// `hydrant run`.
@@ -162,12 +180,30 @@ pub struct RunArgs {
     /// Run again and again, this far apart: 30s, 3m, 1h
     #[arg(long, value_name = "TIME", env = "HYDRANT_INTERVAL", value_parser = duration)]
     pub interval: Option<std::time::Duration>,
-    /// The author of commits: 'Name <address>'
-    #[arg(long, value_name = "AUTHOR", env = "HYDRANT_AUTHOR")]
-    pub author: Option<String>,
+    /// Who commits
+    #[command(flatten)]
+    pub commit: CommitArgs,
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,
+}
+
+/// Who commits, and when.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Commit")]
+pub struct CommitArgs {
+    /// The author of commits: 'Name <address>'
+    #[arg(long, value_name = "AUTHOR", env = "HYDRANT_AUTHOR")]
+    pub author: Option<String>,
+    /// The committer, if it is not the author: 'Name <address>'
+    #[arg(long, value_name = "COMMITTER", env = "HYDRANT_COMMITTER")]
+    pub committer: Option<String>,
+    /// The time of commits: seconds since 1970, or 2026-11-21T10:00:00+01:00
+    #[arg(long, value_name = "TIME", env = "HYDRANT_COMMIT_TIME", value_parser = crate::config::commit_time)]
+    pub commit_time: Option<crate::config::CommitTime>,
+    /// Sign commits with this SSH key: a file, or key::ssh-ed25519 … for a key of the agent
+    #[arg(long, value_name = "KEY", env = "HYDRANT_SIGNING_KEY")]
+    pub signing_key: Option<String>,
 }
 
 /// How a sync is followed.
@@ -177,9 +213,9 @@ pub struct WaitArgs {
     /// Follow each Application until it is healthy, until the operation ended, or not at all
     #[arg(long, value_enum, default_value_t, env = "HYDRANT_WAIT")]
     pub wait: Wait,
-    /// The longest time for one Application: 30s, 10m, 1h
-    #[arg(long, value_name = "TIME", default_value = "10m", env = "HYDRANT_TIMEOUT", value_parser = duration)]
-    pub timeout: std::time::Duration,
+    /// The longest time for one Application: 30s, 10m, 1h [default: `argocd.timeout` of hydrant.yaml, or 15m]
+    #[arg(long, value_name = "TIME", env = "HYDRANT_TIMEOUT", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
 }
 
 /// How far a sync is followed.
@@ -215,9 +251,43 @@ pub struct SyncArgs {
     /// Ask Argo CD to try, and apply nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// What Argo CD is asked besides
+    #[command(flatten)]
+    pub operation: OperationArgs,
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
     pub format: SyncFormat,
+}
+
+/// The optional parts of a sync; none is a good default.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Operation")]
+pub struct OperationArgs {
+    /// Delete live objects that left Git: `--prune=false` keeps them [default: what the Application's automated policy says, else true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub prune: Option<bool>,
+    /// How objects are applied
+    #[arg(long, value_enum, default_value_t)]
+    pub strategy: StrategyArg,
+    /// Delete and recreate what cannot be changed in place
+    #[arg(long)]
+    pub force: bool,
+    /// Use these sync options instead of all of the Application's own, for this sync
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub sync_option: Vec<String>,
+    /// Only these objects of the Applications that are named; no hooks run then
+    #[arg(long, value_name = "GROUP:KIND:[NAMESPACE/]NAME", value_delimiter = ',', requires = "app")]
+    pub resource: Vec<crate::model::sync::ResourceFilter>,
+}
+
+/// How objects are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StrategyArg {
+    /// With hooks, as Argo CD does by itself
+    #[default]
+    Hook,
+    /// Without: PreSync and PostSync jobs are skipped
+    Apply,
 }
 
 /// The forms of a sync's result.
@@ -239,9 +309,15 @@ pub struct AuditArgs {
     /// Only this Application
     #[arg(long, value_name = "NAME")]
     pub app: Option<String>,
-    /// Only this commit
+    /// Only this delivered or source commit, or what starts with it
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
+    /// Only this run
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// At most so many lines, the newest
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
 }
 
 /// `hydrant render`.
@@ -262,6 +338,10 @@ pub struct RenderArgs {
     /// The form of the difference
     #[arg(long, value_enum, default_value_t, env = "HYDRANT_FORMAT")]
     pub format: DiffFormat,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// End with 1 when something would change
     #[arg(long, env = "HYDRANT_EXIT_CODE", value_parser = clap::builder::FalseyValueParser::new())]
     pub exit_code: bool,
@@ -288,6 +368,10 @@ pub struct ValidateArgs {
     /// What to check
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,

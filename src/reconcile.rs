@@ -9,19 +9,18 @@ use crate::definition::tree::Tree;
 use crate::definition::{Definitions, Source, Strictness, define};
 use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
-use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
-use crate::model::fleet::{Destination, Fleet};
+use crate::model::fleet::{Destination, Fleet, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
-use crate::model::settings::Deliver;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
-use crate::stage::units::{Selection, units};
+use crate::stage::types::Types;
+use crate::stage::units::{Selection, batches};
 use crate::stage::{gather, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
@@ -48,6 +47,8 @@ pub struct Tools<'a> {
     pub stop: &'a Stop,
     /// How far Argo CD is followed after a delivery; not at all without.
     pub sync: Option<&'a Wish>,
+    /// The types that every object is checked against, if some were given.
+    pub types: Option<&'a Types>,
     /// Say less.
     pub quiet: bool,
 }
@@ -57,7 +58,7 @@ pub struct Tools<'a> {
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
-    let (tree, source) = load(&request.fleet)?;
+    let (tree, source) = request.fleet.load()?;
     defined(tree, source, request)
 }
 
@@ -121,12 +122,13 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
     let renderer = renderer();
     let progress = tools.progress;
     progress.stage("rendering", None);
-    let parts = units(fleet, pick, &renderer)
-        .par_bridge()
+    let parts = batches(fleet, pick)
+        .into_par_iter()
+        .flat_map_iter(|batch| batch.units(fleet, &renderer))
         .map(|prepared| {
             let part = match prepared {
                 Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
-                Ok(unit) => one_unit(&unit, tools.memo),
+                Ok(unit) => one_unit(&unit, tools),
                 Err((domain, why)) => (domain, Err(why)),
             };
             progress.step();
@@ -149,6 +151,9 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
             false => target.notices.push(v),
         }
     }
+    if let Some(types) = tools.types {
+        types.check_target(&mut target);
+    }
     Ok(target)
 }
 
@@ -164,13 +169,15 @@ fn domain_of(unit: &RenderUnit<'_>) -> Domain {
     Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
 }
 
-fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
+fn one_unit(unit: &RenderUnit<'_>, tools: &Tools<'_>) -> gather::Outcome {
     let domain = domain_of(unit);
-    if let Some(known) = memo.get(&unit.key) {
+    // The key does not cover the types, so what is remembered was not checked against them.
+    let memo = tools.types.is_none().then_some(tools.memo);
+    if let Some(known) = memo.and_then(|m| m.get(&unit.key)) {
         return (domain, Ok((unit.id.clone(), known)));
     }
-    let made = hydrate_unit(unit).map(Arc::new);
-    if let Ok(hydrated) = &made {
+    let made = hydrate_unit(unit, tools.types).map(Arc::new);
+    if let (Some(memo), Ok(hydrated)) = (memo, &made) {
         memo.put(hydrated);
     }
     (domain, made.map(|hydrated| (unit.id.clone(), hydrated)))
@@ -180,10 +187,10 @@ fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
 ///
 /// # Errors
 /// Whatever is wrong with it.
-pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
+pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydrated, Violations> {
     let rendered = render::render(unit)?;
     let overlaid = overlay::overlay(rendered, unit)?;
-    validate::validate(overlaid, unit)
+    validate::validate(overlaid, unit, types)
 }
 
 /// Runs the whole line once.
@@ -191,8 +198,8 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let (tree, source) = load(&request.render.fleet)?;
-    let key = shortcut::key(&tree, request);
+    let (tree, source) = request.render.fleet.load()?;
+    let key = shortcut::key(&tree, request, tools.sync.is_some());
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
@@ -205,7 +212,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         None => None,
     };
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
-    hold_undeliverable(&fleet, &mut target);
+    hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
@@ -217,6 +224,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
                 request,
                 source: definitions.source.commit.clone(),
                 quiet: tools.quiet,
+                stop: tools.stop,
             });
         let follower = follower.as_ref().zip(tools.sync);
         let run =
@@ -261,20 +269,23 @@ pub fn add_held_clusters(report: &mut Report, target: &TargetState) {
     report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));
 }
 
-/// Holds clusters that cannot be pushed to: their reference is no branch.
-fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
+/// Holds clusters that cannot be delivered to: their reference is no branch, or no forge takes
+/// their merge requests.
+fn hold_undeliverable(
+    definitions: &Definitions,
+    fleet: &Fleet<'_>,
+    target: &mut TargetState,
+    request: &DeliveryRequest,
+) {
     for cluster in &fleet.clusters {
         let mut why = Violations::new();
         if let Some(message) = resolve::not_a_branch(&cluster.destination.branch) {
             let v = Violation::error(format!("nothing can be delivered there: {message}"));
             why.push(v.at(cluster.at.clone()).key("gitops.repo_ref").hint("name a branch"));
         }
-        if cluster.deliver == Deliver::MergeRequest {
-            let v = Violation::error(format!(
-                "`deliver: merge-request` of `{}` is not supported yet",
-                cluster.id.env
-            ));
-            why.push(v.key(format!("environments.{}.deliver", cluster.id.env)).hint("use `push`"));
+        if let Some(env) = &cluster.destination.proposes {
+            let repo = request.repo.as_ref().unwrap_or(&cluster.destination.repo);
+            why.extend(delivery::forge_of(&definitions.settings, env, repo).err());
         }
         if !why.is_empty() && target.homes.contains_key(&cluster.id) {
             target.held.entry(Domain::cluster(cluster.id.clone())).or_default().extend(why);
@@ -282,7 +293,9 @@ fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
     }
 }
 
-/// Returns where the run pushes, after `--repo` and `--branch`; the rendered bytes do not follow them.
+/// Returns where the run delivers, after `--repo` and `--branch`; the rendered bytes do not follow
+/// them. Besides the clusters' own, what `destinations:` lists, and for an environment with merge
+/// requests that has no cluster left every branch: its last cluster may have left there.
 pub fn destinations(
     fleet: &Fleet<'_>,
     target: &mut TargetState,
@@ -292,6 +305,7 @@ pub fn destinations(
     let effective = |to: &Destination| Destination {
         repo: request.repo.clone().unwrap_or_else(|| to.repo.clone()),
         branch: request.branch.clone().unwrap_or_else(|| to.branch.clone()),
+        proposes: to.proposes.clone(),
     };
     for cluster in &fleet.clusters {
         // Destinations of held clusters are looked at too: other clusters may have left there.
@@ -299,6 +313,15 @@ pub fn destinations(
         if let Some(home) = target.homes.get_mut(&cluster.id) {
             *home = to.clone();
             all.insert(to);
+        }
+    }
+    if request.render.pick.judges_departures() {
+        all.extend(fleet.listed.iter().map(effective));
+        let abandoned =
+            fleet.proposing.iter().filter(|env| !fleet.clusters.iter().any(|c| c.id.env == **env));
+        let branches: Vec<Destination> = all.iter().cloned().collect();
+        for env in abandoned {
+            all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
         }
     }
     all.into_iter().collect()
@@ -313,6 +336,7 @@ pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
 pub fn rules<'a>(
     fleet: &'a Fleet<'_>,
     pick: &'a Selection,
+    scope: Scope<'a>,
     allow_delete: &'a AllowDelete,
     known_ids: &'a [ClusterId],
     request: &'a DeliveryRequest,
@@ -321,6 +345,7 @@ pub fn rules<'a>(
         fleet: &fleet.name,
         path: &fleet.path,
         pick,
+        scope,
         may_delete: fleet.may_delete,
         known_clusters: &fleet.known_clusters,
         known_ids,
@@ -331,7 +356,8 @@ pub fn rules<'a>(
     }
 }
 
-/// Compares a target with any tree: what `render` does.
+/// Compares a target with any tree: what `render` does. A folder is about all environments, a
+/// branch about those that are delivered to it in the destination's way.
 ///
 /// # Errors
 /// A tree that cannot be read.
@@ -345,5 +371,6 @@ pub fn compare(
 ) -> Result<ChangeSet> {
     let allow = request.allowed(&definitions.settings.allow_delete);
     let known_ids = known_ids(definitions);
-    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, request))
+    let scope = if to.branch.is_empty() { Scope::default() } else { fleet.scope(to) };
+    diff(target, to, base, &rules(fleet, &request.render.pick, scope, &allow, &known_ids, request))
 }

@@ -13,9 +13,13 @@ pub mod sync;
 mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat, Wait, WaitArgs};
-use crate::config::{DeliveryRequest, RenderRequest};
-use crate::edge::git::{Credentials, GitSettings};
+use crate::cli::{
+    Cli, Command, CommitArgs, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs,
+};
+use crate::config::{CommitTime, DeliveryRequest, RenderRequest};
+use crate::edge::fleet::FleetPlace;
+use crate::edge::forge::Tokens;
+use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings, passphrase};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
@@ -23,6 +27,7 @@ use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
+use crate::stage::types::Types;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
@@ -92,29 +97,57 @@ fn print(text: &str) -> Result<()> {
         .map_err(|e| Error::external("the result could not be written to stdout").because(e))
 }
 
-impl From<&FleetArgs> for RenderRequest {
-    fn from(args: &FleetArgs) -> Self {
-        RenderRequest {
-            fleet: args.fleet.clone(),
-            pick: Selection {
-                envs: args.env.clone(),
-                clusters: args.cluster.clone(),
-                organizations: args.organization.clone(),
-            },
-            strict_compat: args.strict_compat,
-            path: args.path.clone(),
-        }
-    }
+/// Gathers what a command that renders is told.
+///
+/// # Errors
+/// A fleet's address that cannot be understood; credentials that are set in halves.
+fn rendering(args: &FleetArgs) -> Result<RenderRequest> {
+    let fleet = FleetPlace::parse(&args.fleet, || {
+        let credentials = Credentials::of_fleet(variable)?;
+        Ok(GitSettings { credentials, ..git_settings(&args.git)? })
+    })?;
+    Ok(RenderRequest {
+        fleet,
+        pick: Selection {
+            envs: args.env.clone(),
+            clusters: args.cluster.clone(),
+            organizations: args.organization.clone(),
+        },
+        strict_compat: args.strict_compat,
+        path: args.path.clone(),
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Gathers how repositories are reached.
+///
+/// # Errors
+/// Credentials that are set in halves, or in a file that cannot be read.
+fn git_settings(args: &GitArgs) -> Result<GitSettings> {
+    Ok(GitSettings {
+        credentials: Credentials::from_environment(variable)?,
+        credential_helper: args.credential_helper.then(|| PathBuf::from("git")),
+        ssh: ssh_settings(args)?,
+        ca_file: args.ca_file.clone(),
+        proxy: variable("HYDRANT_PROXY").map(Secret::new),
+        cache: cache_folder(args).map(|c| c.join("git")),
+        ..GitSettings::default()
+    })
 }
 
 /// Gathers what a delivery is told, from flags and the environment.
 ///
 /// # Errors
-/// Credentials that are set in halves, or in a file that cannot be read.
-fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let mut request = DeliveryRequest {
-        render: fleet.into(),
+/// A fleet's address that cannot be understood; credentials that are set in halves, or in a
+/// file that cannot be read.
+fn delivery(fleet: &FleetArgs, to: &DestinationArgs, commit: Option<&CommitArgs>) -> Result<DeliveryRequest> {
+    let commit = commit.cloned().unwrap_or_default();
+    let time = commit.commit_time.unwrap_or_else(|| CommitTime { seconds: now(), offset: 0 });
+    Ok(DeliveryRequest {
+        render: rendering(fleet)?,
         repo: to.repo.clone(),
         branch: to.branch.clone(),
         create_branch: to.create_branch,
@@ -123,22 +156,36 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         drift: to.drift,
         release: to.release.clone(),
         allow_older: to.allow_older,
-        author: author.cloned(),
-        seconds: now(),
-        git: GitSettings {
-            credentials: Credentials::from_environment(variable)?,
-            ca_file: to.ca_file.clone(),
-            proxy: variable("HYDRANT_PROXY").map(Secret::new),
-            accept_rewritten: to.accept_rewritten,
-            ..GitSettings::default()
-        },
+        author: commit.author,
+        committer: commit.committer,
+        seconds: time.seconds,
+        offset: time.offset,
+        signing_key: commit.signing_key,
+        signing_passphrase: passphrase("HYDRANT_SIGNING_PASSPHRASE", variable)?,
+        git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
+        forge: Tokens::from_environment(|name| std::env::var(name).ok())?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
-        cache: to.cache.clone(),
+        cache: cache_folder(&fleet.git),
+    })
+}
+
+/// Gathers how servers are reached over SSH; a flag stands above the environment.
+fn ssh_settings(to: &GitArgs) -> Result<SshSettings> {
+    let flag_over = |name: &str| match name {
+        "HYDRANT_GIT_SSH_KEY" | "HYDRANT_GIT_SSH_KEY_FILE" => to.ssh_key.is_some(),
+        "HYDRANT_GIT_KNOWN_HOSTS" | "HYDRANT_GIT_KNOWN_HOSTS_FILE" => to.known_hosts.is_some(),
+        _ => false,
     };
-    request.cache = cache_folder(&request);
-    request.git.cache = request.cache.as_ref().map(|c| c.join("git"));
-    Ok(request)
+    let mut ssh =
+        SshSettings::from_environment(|name| std::env::var(name).ok().filter(|_| !flag_over(name)))?;
+    if let Some(key) = &to.ssh_key {
+        ssh.key = Some(KeySource::File(key.clone()));
+    }
+    if let Some(file) = &to.known_hosts {
+        ssh.known_hosts = vec![file.clone()];
+    }
+    Ok(ssh)
 }
 
 /// The memo of a run: on disk where there is a cache folder.
@@ -181,22 +228,35 @@ fn wish(args: &WaitArgs) -> Wish {
         Wait::Operation => WaitFor::Operation,
         Wait::None => WaitFor::None,
     };
-    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+    Wish { wait, timeout: args.timeout, ..Wish::default() }
+}
+
+/// Reads the types of `--crds`.
+///
+/// # Errors
+/// A folder that cannot be read, or that gives no types.
+fn types(folder: Option<&Path>) -> Result<Option<Types>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let tree = crate::edge::fleet::load_folder(folder)?;
+    let types = Types::read(&tree).map_err(|why| {
+        Error::input(format!("nothing was checked: the types in {} cannot be read", folder.display()))
+            .with(why)
+    })?;
+    tracing::debug!("{} types in {}", types.len(), folder.display());
+    Ok(Some(types))
 }
 
 /// Opens the memo of a fleet.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
     let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
-    let fleet = std::fs::canonicalize(&request.render.fleet).unwrap_or_default();
     let partial = request.render.pick != Selection::default();
-    AnyMemo::Disk(DiskMemo::open(&cache, &fleet.to_string_lossy(), partial))
+    AnyMemo::Disk(DiskMemo::open(&cache, &request.render.fleet.key(), partial))
 }
 
 /// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.
-fn cache_folder(request: &DeliveryRequest) -> Option<PathBuf> {
+fn cache_folder(args: &GitArgs) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    request
-        .cache
+    args.cache
         .clone()
         .or_else(|| set("XDG_CACHE_HOME").map(|c| c.join("hydrant")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/hydrant")))

@@ -1,6 +1,6 @@
 //! `hydrant render`: the line up to diff; shows what would change, or writes it into a folder.
 
-use super::{delivery, show, write_report};
+use super::{delivery, show, types, write_report};
 use crate::cli::{DiffFormat, RenderArgs};
 use crate::edge::folder::Folder;
 use crate::edge::git::{GitSettings, Remote, Repository, Tip};
@@ -21,20 +21,28 @@ use crate::telemetry::{Shown, colours_on_stdout};
 /// A fleet of which nothing can be said, or a folder that is not ours to write.
 pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None)?;
+    let types = types(args.crds.as_deref())?;
     let definitions = reconcile::definitions(&request.render)?;
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
     let memo = super::memo(&request);
     let mut target = reconcile::hydrate(
         &fleet,
         &request.render.pick,
-        &Tools { memo: &memo, progress: &Shown::new(quiet), stop: &Stop::never(), sync: None, quiet },
+        &Tools {
+            memo: &memo,
+            progress: &Shown::new(quiet),
+            stop: &Stop::never(),
+            sync: None,
+            types: types.as_ref(),
+            quiet,
+        },
     )?;
     memo.save();
     let mut report = reconcile::start_report(&fleet, &target);
     let mut differs = false;
     if let Some(dir) = &args.out {
         let mut folder = Folder::open(dir)?;
-        let to = Destination { repo: dir.display().to_string(), branch: String::new() };
+        let to = Destination { repo: dir.display().to_string(), branch: String::new(), proposes: None };
         target.homes.values_mut().for_each(|home| *home = to.clone());
         let changes = reconcile::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
         folder.apply(&changes.edits)?;
@@ -43,7 +51,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
         for to in reconcile::destinations(&fleet, &mut target, &request) {
-            let repository = open(&to, &request.git, &mut report);
+            let repository = open(&to, &request.git.and(&definitions.settings.git), &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);

@@ -3,8 +3,8 @@
 pub mod argocd;
 pub mod clean;
 pub mod embedded;
+pub mod fleet;
 pub mod folder;
+pub mod forge;
 pub mod git;
-pub mod load;
 pub mod memo;
-pub mod source;

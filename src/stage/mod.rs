@@ -3,6 +3,7 @@
 pub mod applications;
 pub mod apps;
 pub mod bindings;
+pub mod claims;
 pub mod diff;
 pub mod extras;
 pub mod firewall;
@@ -14,5 +15,6 @@ pub mod render;
 pub mod resolve;
 pub mod settle;
 pub mod sync_plan;
+pub mod types;
 pub mod units;
 pub mod validate;

@@ -1,6 +1,7 @@
 //! deploy/: what `kubectl apply -k deploy/` would send.
 
 use super::common::{kubectl_kustomize, program, project};
+use super::support::fleet::Fleet;
 use hydrant::yaml;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -25,7 +26,7 @@ fn the<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    ["containers", "initContainers"].into_iter().flat_map(|key| pod[key].as_array().unwrap())
+    ["containers", "initContainers"].into_iter().filter_map(|key| pod[key].as_array()).flatten()
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn the_pod_has_no_rights_no_root_and_no_writable_root_file_system() {
     assert_eq!(the(&objects, "ServiceAccount")["automountServiceAccountToken"], false);
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
-    assert_eq!(containers(pod).count(), 2);
+    assert_eq!(containers(pod).count(), 1);
     for container in containers(pod) {
         let security = &container["securityContext"];
         assert_eq!(security["readOnlyRootFilesystem"], true, "{}", container["name"]);
@@ -98,6 +99,10 @@ fn the_cron_job_calls_hydrant_with_flags_that_it_has() {
     let args = pod["containers"][0]["args"].as_array().unwrap();
     let call = ["hydrant"].into_iter().chain(args.iter().map(|a| a.as_str().unwrap()));
     <hydrant::cli::Cli as clap::Parser>::try_parse_from(call).unwrap();
+    let place = &the(&objects, "ConfigMap")["data"]["fleet"];
+    let settings = || Ok(hydrant::edge::git::GitSettings::default());
+    let fleet = hydrant::edge::fleet::FleetPlace::parse(place.as_str().unwrap(), settings).unwrap();
+    assert_eq!(place, &fleet.to_string(), "a repository and a revision, read without a checkout");
 }
 
 /// kubectl reads an object into the type of its kind, and drops what the type does not have:
@@ -154,4 +159,32 @@ fn missing(path: &str, ours: &Value, theirs: &Value) -> Vec<String> {
         _ if ours == theirs => Vec::new(),
         _ => vec![path.to_owned()],
     }
+}
+
+#[test]
+fn the_form_for_ssh_mounts_key_and_known_hosts_and_lets_port_22_out() {
+    // As a user switches it on: the line is there, behind a comment sign.
+    let deploy = Fleet::copy_of(&project("deploy"));
+    let text = std::fs::read_to_string(deploy.path().join("kustomization.yaml")).unwrap();
+    assert!(text.contains("# components: [ssh]"));
+    deploy.write("kustomization.yaml", &text.replace("# components: [ssh]", "components: [ssh]"));
+    let Some(built) = kubectl_kustomize(&deploy.path()) else { return };
+    let objects = objects(&built.expect("deploy/ with ssh builds"));
+    let pod = &the(&objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let container = containers(pod).next().unwrap();
+    let env: Vec<&str> =
+        container["env"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
+    assert!(
+        env.contains(&"HYDRANT_GIT_SSH_KEY_FILE") && env.contains(&"HYDRANT_GIT_KNOWN_HOSTS_FILE"),
+        "{env:?}"
+    );
+    assert!(!env.iter().any(|name| name.starts_with("HYDRANT_GIT_PASSWORD")), "{env:?}");
+    let volumes = pod["volumes"].as_array().unwrap();
+    let secret = &volumes.iter().find(|v| v["name"] == "git-credentials").unwrap()["secret"];
+    assert_eq!(secret["secretName"], "hydrant-git-ssh");
+    assert_eq!(secret["defaultMode"], 0o440);
+    let items = json!([{"key": "key", "path": "key"}, {"key": "known_hosts", "path": "known_hosts"}]);
+    assert_eq!(secret["items"], items);
+    let ports = the(&objects, "NetworkPolicy")["spec"]["egress"].to_string();
+    assert!(ports.contains("22") && ports.contains("443"), "{ports}");
 }

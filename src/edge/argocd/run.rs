@@ -1,15 +1,16 @@
 //! All Applications of a run, along the edges of its plan: each starts when what it needs
 //! is healthy, and a failure stops its dependents only.
 
-use super::client::{Client, Push};
+use super::client::Client;
 use super::clock::Clock;
 use super::fault::Fault;
 use super::preflight;
 use super::remembered::Remembered;
 use super::session::Session;
 use super::settings::{ArgoSettings, ServerSettings};
-use super::task::{Others, Progress, Shared, Task, stopped};
+use super::task::{Others, Progress, ProgressLine, Shared, Task, millis_since, stopped};
 use super::verdict::{Ancestry, is_steady};
+use super::webhook::Push;
 use crate::audit::{Audit, AuditRecord};
 use crate::model::sync::{
     AppKey, AppRef, AppSource, Failure, RunRecord, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
@@ -219,7 +220,9 @@ impl Run {
             let push = Push { repo_url, branch, after: &self.shared.revision };
             let begun = session.clock.now();
             let answer = session.client.webhook(&push).await;
-            self.shared.audit.record(self.webhook_line(session, begun, &answer));
+            let line = self.shared.server_line("request", &*session.clock, &server);
+            let line = AuditRecord { millis: millis_since(&*session.clock, begun), ..line };
+            self.shared.audit.record(line.asked("webhook", answer.as_ref().err()));
             match answer {
                 Ok(()) => self.announced.extend(apps),
                 Err(fault) => {
@@ -229,41 +232,15 @@ impl Run {
         }
     }
 
-    fn webhook_line(&self, session: &Session, begun: Duration, answer: &Result<(), Fault>) -> AuditRecord {
-        let fault = answer.as_ref().err();
-        AuditRecord {
-            time: session.clock.wall().to_string(),
-            event: "request".into(),
-            action: "webhook".into(),
-            run: self.shared.run_id.clone(),
-            server: session.client.id.0.clone(),
-            source_commit: self.shared.source_commit.clone(),
-            revision: self.shared.revision.clone(),
-            http: fault.map_or(Some(200), |f| f.http),
-            message: fault.map(|f| f.text.clone()).unwrap_or_default(),
-            millis: u64::try_from(session.clock.now().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX),
-            ..AuditRecord::default()
-        }
-    }
-
     /// Returns the outcome of an Application that was never asked for, and writes it down.
     fn ended_early(&self, app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {
-        let wanted = app.revision.clone().unwrap_or_else(|| self.shared.revision.clone());
+        self.show(app, wave, result.word(), true);
+        let line = self.shared.line("outcome", &*self.clock, app);
+        let wanted = line.revision.clone();
         self.shared.audit.record(AuditRecord {
-            time: self.clock.wall().to_string(),
-            event: "outcome".into(),
-            run: self.shared.run_id.clone(),
-            server: app.server.0.clone(),
-            application: app.name.clone(),
-            namespace: app.namespace.clone(),
-            project: app.project.clone(),
-            cluster: app.cluster.clone(),
-            env: app.env.clone(),
-            source_commit: self.shared.source_commit.clone(),
-            revision: wanted.clone(),
             result: result.word().into(),
             message: result.reason().unwrap_or_default().into(),
-            ..AuditRecord::default()
+            ..line
         });
         SyncOutcome { wanted, ..outcome(app, result, wave) }
     }
@@ -275,12 +252,21 @@ impl Run {
         }
     }
 
+    /// Says what an Application that has not begun waits for, or what it came to.
+    fn show(&self, app: &AppRef, wave: usize, phase: &str, done: bool) {
+        let (key, took) = (app.key(), Duration::ZERO);
+        self.shared.progress.update(&ProgressLine { key: &key, wave, phase, health: "", took, done });
+    }
+
     /// Waits for what an Application needs; says which one did not get there.
-    async fn needs(&self, needs: &[AppKey]) -> Result<(), SyncResult> {
+    async fn needs(&self, node: &Planned, needs: &[AppKey]) -> Result<(), SyncResult> {
         let mut stop = self.shared.stop.clone();
         for need in needs {
             let Some(result) = self.board.results.get(need) else { continue };
             let mut result = result.subscribe();
+            if result.borrow().is_none() {
+                self.show(&node.app, node.wave, &format!("waiting for `{}`", need.name), false);
+            }
             let good = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => {
@@ -323,7 +309,7 @@ async fn one(run: Arc<Run>, node: Planned, needs: Vec<AppKey>) -> Option<SyncOut
         Some(Err(refused)) => Err(refused.clone()),
         None => return None,
     };
-    let ready = match run.needs(&needs).await {
+    let ready = match run.needs(&node, &needs).await {
         Ok(()) => session,
         Err(not_started) => Err(not_started),
     };
@@ -367,22 +353,24 @@ async fn watched(run: &Run, session: &Arc<Session>, app: &AppRef) -> bool {
         return true;
     }
     let mut task = Task::new(run.shared.clone(), session.clone(), app.clone(), run.board.clone(), 0);
-    loop {
+    let steady = loop {
         match task.look(false).await {
-            Ok(now) if is_steady(&now, run.shared.accept_suspended) => return true,
+            Ok(now) if is_steady(&now, run.shared.accept_suspended) => break true,
             Ok(now)
                 if now.status.health.status == "Degraded"
                     && task.has_waited(session.timing.degraded_grace) =>
             {
-                return false;
+                break false;
             }
-            Ok(_) => {}
-            Err(_) => return false,
+            Ok(_) => task.say("not synced in this run, and others need it healthy"),
+            Err(_) => break false,
         }
         if task.pause(session.timing.poll.1).await.is_err() {
-            return false;
+            break false;
         }
-    }
+    };
+    task.show(true);
+    steady
 }
 
 fn outcome(app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::fault::{Class, Fault, FaultKind};
 use super::retry::Backoff;
 use super::settings::Timing;
-use crate::model::sync::{AppRef, Failure, SyncResult};
+use crate::model::sync::{AppRef, Failure, SyncResult, policy};
 use crate::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,8 +40,18 @@ pub enum Refused {
     Again(Fault),
     /// The Application is not there.
     Absent(Fault),
-    /// Nothing to be done in this run.
-    Final(SyncResult),
+    /// Nothing to be done in this run; the answer that said so, for the audit trail.
+    Final(SyncResult, Box<Fault>),
+}
+
+impl Refused {
+    /// Returns the answer behind it.
+    pub fn fault(&self) -> &Fault {
+        match self {
+            Refused::Again(fault) | Refused::Absent(fault) => fault,
+            Refused::Final(_, fault) => fault,
+        }
+    }
 }
 
 impl Session {
@@ -78,7 +88,7 @@ impl Session {
             Class::Transient | Class::Busy | Class::Window | Class::Refresh => Refused::Again(fault),
             Class::Ask => self.ask_why(fault, app).await,
             Class::Permanent if fault.kind == FaultKind::NotFound => Refused::Absent(fault),
-            Class::Permanent => Refused::Final(self.permanent(&fault, app)),
+            Class::Permanent => Refused::Final(self.permanent(&fault, app), Box::new(fault)),
         }
     }
 
@@ -87,10 +97,12 @@ impl Session {
         for action in ["get", "sync"] {
             match self.may(action, app).await {
                 Ok(true) => {}
-                Ok(false) => return Refused::Final(self.missing_right(action, app).into()),
+                Ok(false) => {
+                    return Refused::Final(self.missing_right(action, app).into(), Box::new(fault));
+                }
                 // Then can-i itself is out of order: nothing is known, so it is a fault.
                 Err(other) if other.class == Class::Permanent => {
-                    return Refused::Final(self.permanent(&other, app));
+                    return Refused::Final(self.permanent(&other, app), Box::new(other));
                 }
                 Err(_) => break,
             }
@@ -145,7 +157,7 @@ impl Session {
             "account `{account}` has no right to `{action}` Application {}/{}",
             app.project, app.name
         ))
-        .mend(policy_lines(&account, &app.project))
+        .mend(policy::mend(&account, &app.project, &app.name))
         .outside()
     }
 
@@ -167,17 +179,4 @@ impl Session {
             format!("{mend}; `kubectl apply -f …/bootstrap/root-app.yaml` creates what the repository has");
         Failure::permanent(fault.text.clone()).mend(mend).into()
     }
-}
-
-/// Returns the policy lines that give an account what the agent needs in a project: no
-/// wildcard beyond it, no `delete`, no `override`.
-pub fn policy_lines(account: &str, project: &str) -> String {
-    if account.starts_with("proj:") {
-        return format!(
-            "in AppProject `{project}`, role of the token:\np, {account}, applications, get, {project}/*, allow\np, {account}, applications, sync, {project}/*, allow"
-        );
-    }
-    format!(
-        "in ConfigMap argocd-rbac-cm, key policy.csv:\np, role:hydrant, applications, get, {project}/*, allow\np, role:hydrant, applications, sync, {project}/*, allow\ng, {account}, role:hydrant"
-    )
 }

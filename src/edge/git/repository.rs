@@ -1,16 +1,19 @@
 //! A repository that is delivered to: read its branch, write a commit, move the branch.
 
+use super::beside::Beside;
 use super::clock::{Clock, SystemClock};
 use super::local;
 use super::loose::LooseWriter;
 use super::pack::PackWriter;
 use super::remote::Remote;
-use super::server::Server;
+use super::server::{Server, Swap};
 use super::settings::GitSettings;
+use super::signing::Signer;
 use super::store::{Commit, Store};
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// What a branch is at.
@@ -37,6 +40,15 @@ impl Tip {
     }
 }
 
+/// A branch that may have been deleted or rewritten since it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its newest commit, if it is there.
+    pub head: Option<Commit>,
+    /// Where it was when it was last seen, if it is gone and that commit is still at hand.
+    pub before: Option<ObjectId>,
+}
+
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
@@ -61,8 +73,14 @@ pub struct Repository {
     pub(super) store: Store,
     pub(super) remote: Remote,
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
-    server: Option<Server>,
+    pub(super) server: Option<Server>,
     created: bool,
+    committer: Option<(String, String)>,
+    signer: Option<Arc<Signer>>,
+    /// It has signed once.
+    signer_works: Cell<bool>,
+    /// What is known of notes and of the fleet's own reference.
+    pub(super) beside: Beside,
 }
 
 impl Repository {
@@ -85,12 +103,22 @@ impl Repository {
                 let (repo, created) = local::open_or_create(path, settings.create)?;
                 (Store::new(repo), None, created)
             }
-            Remote::Http(url) => {
-                let (server, store) = Server::open(url, settings)?;
+            Remote::Http(_) | Remote::Ssh(_) => {
+                let (server, store) = Server::open(remote, settings)?;
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created })
+        Ok(Self {
+            store,
+            remote: remote.clone(),
+            clock,
+            server,
+            created,
+            committer: settings.committer.clone(),
+            signer: settings.signer.clone(),
+            signer_works: Cell::new(false),
+            beside: Beside::default(),
+        })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -117,9 +145,21 @@ impl Repository {
     pub fn fetch(&mut self, branch: &str) -> Result<Tip> {
         let name = full_name(branch)?;
         self.store.refresh()?;
+        self.beside.branch = branch.to_owned();
         match &self.server {
             Some(server) => server.tip(&self.store, branch, &name, self.clock.as_ref()),
             None => local::tip(&self.store, &name),
+        }
+    }
+
+    /// Reads what a branch that comes and goes is at now: the branch of a merge request, which
+    /// forges delete and rewrite. Neither is an error here.
+    pub fn glance(&mut self, branch: &str) -> Result<Glance> {
+        let name = full_name(branch)?;
+        self.store.refresh()?;
+        match &self.server {
+            Some(server) => server.glance(&self.store, branch, &name, self.clock.as_ref()),
+            None => Ok(Glance { head: local::tip(&self.store, &name)?.head().cloned(), before: None }),
         }
     }
 
@@ -172,6 +212,37 @@ impl Repository {
         message: &str,
         who: &Signature,
     ) -> Result<ObjectId> {
+        let parents: Vec<ObjectId> = on.into_iter().collect();
+        self.commit_with(&parents, on, edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// Writes a commit with these parents whose tree is that of `on` with the edits.
+    pub fn commit_merge(
+        &self,
+        parents: &[ObjectId],
+        on: ObjectId,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+    ) -> Result<ObjectId> {
+        self.commit_with(parents, Some(on), edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Repository::commit`], with these parents; `more` adds to what is written, once the
+    /// commit is known.
+    pub(super) fn commit_with(
+        &self,
+        parents: &[ObjectId],
+        on: Option<ObjectId>,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+        more: &mut dyn FnMut(&mut Sink, ObjectId) -> Result<()>,
+    ) -> Result<ObjectId> {
+        if let (Some(signer), false) = (&self.signer, self.signer_works.get()) {
+            signer.check()?;
+            self.signer_works.set(true);
+        }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
         let mut sink = match &self.server {
@@ -185,12 +256,25 @@ impl Repository {
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
         };
         let written = write_tree(&self.store, &mut sink, base.as_ref().map(|c| c.tree), edits)?;
-        if let (Some(on), false) = (on, written.changed) {
+        if let (Some(on), false) = (on, written.changed)
+            && parents == [on]
+        {
             return Ok(on);
         }
-        let parents: Vec<ObjectId> = on.into_iter().collect();
-        let not_before = base.map_or(i64::MIN, |c| c.seconds);
-        let id = write_commit(&mut sink, written.tree, &parents, who, not_before, message)?;
+        let mut not_before = i64::MIN;
+        for parent in parents {
+            not_before = not_before.max(self.store.commit(parent)?.seconds);
+        }
+        let draft = Draft {
+            tree: written.tree,
+            parents,
+            author: who,
+            committer: self.committer.as_ref(),
+            not_before,
+            message,
+        };
+        let id = draft.write(&mut sink, self.signer.as_deref())?;
+        more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
             (Some(server), Some(pack)) => server.remember(id, pack),
@@ -205,7 +289,8 @@ impl Repository {
     pub fn push(&mut self, commit: ObjectId, branch: &str, expected: Option<ObjectId>) -> Result<Pushed> {
         let name = full_name(branch)?;
         if let Some(server) = &self.server {
-            return server.push(&self.store, branch, &name, commit, expected, self.clock.as_ref());
+            let swap = Swap { branch, name: &name, commit, expected };
+            return server.push(&self.store, &swap, self.clock.as_ref());
         }
         let made = self.store.commit(&commit)?;
         if let Some(expected) = expected
@@ -222,6 +307,18 @@ impl Repository {
         Ok(self.store.reachable(id)?.contains(ancestor))
     }
 
+    /// Returns true if `ancestor` can be reached from `id`, with as much history as that takes.
+    pub fn contains(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
+        loop {
+            if self.descends(id, ancestor)? {
+                return Ok(true);
+            }
+            if !self.deepen(*id)? {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Gets more history of a commit from the server; false if there is no more.
     pub fn deepen(&self, commit: ObjectId) -> Result<bool> {
         match &self.server {
@@ -232,7 +329,7 @@ impl Repository {
 }
 
 /// Returns `refs/heads/<branch>`, or says that it is no branch name.
-fn full_name(branch: &str) -> Result<String> {
+pub(super) fn full_name(branch: &str) -> Result<String> {
     let name = format!("refs/heads/{branch}");
     if git2::Reference::is_valid_name(&name) && !branch.starts_with('-') {
         Ok(name)

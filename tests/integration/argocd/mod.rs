@@ -12,7 +12,10 @@ mod scenario;
 mod settings;
 mod tls;
 mod trail;
+mod webhook;
 mod world;
+
+pub use scenario::Op;
 
 use super::common::project;
 use play::check;

@@ -6,9 +6,11 @@
 
 use super::super::clock::Clock;
 use super::super::credentials::Credentials;
+use super::super::helper::{self, Given};
 use super::super::settings::GitSettings;
-use super::advert::{self, Advert};
+use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
+use super::failure::{Failure, TRIES, pause};
 use crate::error::{Error, Result};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use std::cell::RefCell;
@@ -17,68 +19,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use url::Url;
 
-/// How often a request that asks only is made in all.
-const TRIES: u32 = 3;
 /// How many redirects inside one server are followed.
 const HOPS: usize = 3;
 /// The longest error page that is read, in bytes.
 const MAX_ERROR_PAGE: usize = 16 << 10;
-/// The longest list of references that is read, in bytes.
-const MAX_ADVERT: u64 = 64 << 20;
-/// The longest that a server may tell us to wait.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(in super::super) enum Failure {
-    /// Nothing was sent: no address, no connection, no trust.
-    Connect(String),
-    /// The server answered with another status than 200.
-    Status { code: u16, text: String, wait: Option<Duration> },
-    /// It sent us elsewhere.
-    Redirect(String),
-    /// The connection ended or nothing came in time.
-    Cut(String),
-    /// The answer is not what the protocol allows.
-    Protocol(String),
-}
-
-impl Failure {
-    /// Returns true if asking again may help.
-    fn may_pass(&self) -> bool {
-        match self {
-            // A certificate does not become right by asking again.
-            Failure::Connect(why) => !why.contains("certificate"),
-            Failure::Cut(_) => true,
-            Failure::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
-            Failure::Redirect(_) | Failure::Protocol(_) => false,
-        }
-    }
-
-    /// Returns what happened, in words.
-    pub(in super::super) fn words(&self) -> String {
-        match self {
-            Failure::Connect(why) | Failure::Cut(why) | Failure::Protocol(why) => why.clone(),
-            Failure::Redirect(to) => format!("it redirects to {to}, and credentials never follow there"),
-            Failure::Status { code, text, .. } => {
-                let meaning = match code {
-                    401 => "the credentials are missing or refused",
-                    403 => "access is forbidden",
-                    404 => "there is no such repository, or the credentials may not see it",
-                    413 => "the request is too large",
-                    429 => "too many requests",
-                    500..=599 => "the server failed",
-                    _ => "the server did not agree",
-                };
-                if text.is_empty() {
-                    format!("{meaning} ({code})")
-                } else {
-                    format!("{meaning} ({code}): {text}")
-                }
-            }
-        }
-    }
-}
 
 /// A smart HTTP server's one repository.
 pub(in super::super) struct Http {
@@ -87,8 +31,47 @@ pub(in super::super) struct Http {
     base: RefCell<Url>,
     shown: String,
     credentials: Option<Credentials>,
+    /// What a credential helper gave, until it is told what became of it.
+    given: RefCell<Option<Given>>,
     deadline: Duration,
     max_pack: u64,
+}
+
+/// Returns a client for one server with our rules: no redirects, no proxy but a configured one,
+/// deadlines for connecting, for silence and for the whole.
+pub(in crate::edge) fn client(url: &Url, settings: &GitSettings) -> Result<reqwest::Client> {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // A proxy of the environment would see every request: only a configured one is used.
+        .no_proxy()
+        .connect_timeout(settings.connect_deadline)
+        .read_timeout(settings.silence)
+        .timeout(settings.call_deadline);
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(
+            reqwest::Proxy::all(proxy.expose())
+                .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
+        );
+    }
+    if let Some(path) = &settings.ca_file {
+        let shown = path.display();
+        let pem = std::fs::read(path)
+            .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
+        if certificates.is_empty() {
+            return Err(Error::input(format!("{shown} holds no PEM certificates")));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    } else if url.scheme() == "http" {
+        // No trust store is needed, and a machine without one is no reason to fail.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(failed)
 }
 
 /// A request that is about to be sent.
@@ -102,46 +85,24 @@ struct Request {
 impl Http {
     /// Prepares to speak to a repository; nothing is sent yet.
     pub(in super::super) fn new(url: &Url, settings: &GitSettings) -> Result<Self> {
-        // Fails only if a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // A proxy of the environment would see every request: only a configured one is used.
-            .no_proxy()
-            .connect_timeout(settings.connect_deadline)
-            .read_timeout(settings.silence)
-            .timeout(settings.call_deadline);
-        if let Some(proxy) = &settings.proxy {
-            builder = builder.proxy(
-                reqwest::Proxy::all(proxy.expose())
-                    .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
-            );
-        }
-        if let Some(path) = &settings.ca_file {
-            let shown = path.display();
-            let pem = std::fs::read(path)
-                .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
-            if certificates.is_empty() {
-                return Err(Error::input(format!("{shown} holds no PEM certificates")));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        } else if url.scheme() == "http" {
-            // No trust store is needed, and a machine without one is no reason to fail.
-            builder = builder.tls_certs_only([]);
-        }
         let credentials = match &settings.credentials {
             Some(credentials) => credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
             None => None,
         };
+        let given = match &settings.credential_helper {
+            Some(git) if credentials.is_none() => helper::fill(git, url, settings.silence)?,
+            _ => None,
+        };
+        let credentials = match &given {
+            Some(given) => given.credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
+            None => credentials,
+        };
         Ok(Self {
-            client: builder.build().map_err(failed)?,
+            client: client(url, settings)?,
             base: RefCell::new(url.clone()),
             shown: url.to_string(),
             credentials,
+            given: RefCell::new(given),
             deadline: settings.call_deadline,
             max_pack: settings.max_pack,
         })
@@ -160,7 +121,7 @@ impl Http {
                 limit: MAX_ADVERT,
                 expect: format!("application/x-{service}-advertisement"),
             };
-            match self.exchange(request, |reader| advert::read(reader, service)) {
+            match self.exchange(request, |reader| advert::read_over_http(reader, service)) {
                 Ok(advert) => return Ok(advert),
                 Err(Failure::Redirect(to)) if hops < HOPS => {
                     hops += 1;
@@ -189,31 +150,12 @@ impl Http {
         self.exchange(Request { builder, limit: self.max_pack, expect }, read)
     }
 
-    /// As [`Http::call`], but again if the server is only unwell. For requests that change nothing.
-    pub(in super::super) fn ask<T>(
-        &self,
-        service: &str,
-        body: &[u8],
-        clock: &dyn Clock,
-        mut read: impl FnMut(&mut dyn Read) -> io::Result<T>,
-    ) -> Result<T> {
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            match self.call(service, body.to_vec(), &mut read) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) if failure.may_pass() && tried < TRIES => pause(&failure, tried, clock),
-                Err(failure) => return Err(self.error("cannot fetch from", &failure)),
-            }
-        }
-    }
-
     /// Returns the error that says what did not happen and why.
     pub(in super::super) fn error(&self, what: &str, failure: &Failure) -> Error {
         let error = Error::external(format!("{what} {}: {}", self.shown, failure.words()));
         match failure {
             Failure::Status { code: 401, .. } if self.credentials.is_none() => {
-                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE")
+                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE, or --credential-helper")
             }
             Failure::Status { code: 401 | 403, .. } => {
                 error.hint("look whether the token is still valid and may write to this repository")
@@ -273,7 +215,7 @@ impl Http {
     ) -> Result<T, Failure> {
         let (sender, receiver) = sync_channel(16);
         let deadline = self.deadline;
-        std::thread::scope(|scope| {
+        let outcome = std::thread::scope(|scope| {
             let sending = scope.spawn(move || in_runtime(request, sender, deadline));
             let answer = read(&mut Incoming { receiver, chunk: Vec::new(), at: 0 });
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
@@ -286,17 +228,19 @@ impl Http {
                 }
                 (Err(e), Ok(())) => Err(Failure::Protocol(clean(&e.to_string()))),
             }
-        })
+        });
+        let taken = match &outcome {
+            Ok(_) => Some(true),
+            Err(Failure::Status { code: 401, .. }) => Some(false),
+            Err(_) => None,
+        };
+        if let Some(taken) = taken
+            && let Some(given) = self.given.take()
+        {
+            given.judged(taken);
+        }
+        outcome
     }
-}
-
-fn pause(failure: &Failure, tried: u32, clock: &dyn Clock) {
-    let backoff = Duration::from_millis(200) * 4u32.saturating_pow(tried - 1);
-    let asked = match failure {
-        Failure::Status { wait: Some(wait), .. } => (*wait).min(MAX_RETRY_AFTER),
-        _ => Duration::ZERO,
-    };
-    clock.sleep(asked.max(backoff.mul_f64(0.5 + clock.jitter().clamp(0.0, 1.0) / 2.0)));
 }
 
 type Chunk = Vec<u8>;

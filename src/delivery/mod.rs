@@ -1,30 +1,34 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
-use crate::config::{DeliveryRequest, author};
+mod commit;
+mod propose;
+mod request;
+mod settle;
+
+pub use propose::forge_of;
+
+use crate::config::DeliveryRequest;
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    Ancestry, Commit, GitSettings, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
-    Settlements, Signature, ancestry, publish, settle_branch,
+    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, publish,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Followed, Follower, Wish};
 use crate::message::{self, Trailers};
 use crate::model::fleet::{Destination, Fleet};
-use crate::model::id::{ClusterId, SubjectId, UnitId};
-use crate::model::mark::{self, Mark};
+use crate::model::id::{ClusterId, SubjectId};
 use crate::model::sync::WaitFor;
 use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
 use crate::reconcile::{known_ids, rules};
-use crate::report::{DestinationReport, Report, Said, Status};
-use crate::stage::diff::{Drift, Rules, Settlement, diff, folder_of};
-use crate::stage::settle::{By, Held, Verdict};
+use crate::report::{DestinationReport, Report, RequestReport, RequestState, Said, Status};
+use crate::stage::diff::{Drift, folder_of};
 use crate::stop::{Stop, StoppingClock};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use settle::by;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What all destinations of a run share.
@@ -49,12 +53,18 @@ struct Delivered {
     created: bool,
     trees: Vec<CleanCluster>,
     repository: Repository,
+    /// What became of the merge request, where changes are proposed.
+    request: Option<RequestReport>,
 }
 
 impl Run<'_> {
     /// Delivers to one destination and records what became of it.
     pub fn deliver(&self, to: &Destination, stop: &Stop, report: &mut Report) {
-        match self.publish(to, stop) {
+        let delivered = match &to.proposes {
+            Some(env) => self.propose(to, env, stop),
+            None => self.publish(to, stop),
+        };
+        match delivered {
             Ok(delivered) => {
                 self.record(to, &delivered, report);
                 if let Err(error) = self.follow(to, delivered, report) {
@@ -106,16 +116,23 @@ impl Run<'_> {
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
-        let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
+        let settings = GitSettings { create: request.repo.is_some(), ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
         let created = repository.created();
         let allow = request.allowed(&self.definitions.settings.allow_delete);
         let known = known_ids(self.definitions);
-        let base_rules = rules(self.fleet, &request.render.pick, &allow, &known, request);
+        let base_rules =
+            rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request);
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
-        let trailers = Trailers::of(self.definitions, self.fleet, builtin());
+        let mut trailers = Trailers::of(self.definitions, self.fleet, builtin());
+        if !self.fleet.proposing.is_empty() {
+            let scope = self.fleet.scope(to);
+            let envs: BTreeSet<&str> =
+                known.iter().map(|id| id.env.as_str()).filter(|env| scope.takes(env)).collect();
+            trailers = trailers.with(ENVIRONMENTS_TRAILER, &envs.into_iter().collect::<Vec<_>>().join(" "));
+        }
         let mut last = (ChangeSet::default(), Violations::new());
         let revision = publish(&mut repository, &publication, |repository, head| {
             last = self.on_head(repository, head, to, &base_rules)?;
@@ -124,7 +141,7 @@ impl Run<'_> {
         })?;
         let (changes, notices) = last;
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository })
+        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -147,155 +164,10 @@ impl Run<'_> {
                 branch: to.branch.clone(),
                 folder,
                 tree: entry.id.to_string(),
+                proposes: to.proposes.clone(),
             });
         }
         Ok(trees)
-    }
-
-    /// Settles and diffs on one head. Called again for each head that a lost race brings.
-    fn on_head(
-        &self,
-        repository: &Repository,
-        head: Option<&Commit>,
-        to: &Destination,
-        rules: &Rules<'_>,
-    ) -> Result<(ChangeSet, Violations)> {
-        let base = repository.tree(head.map(|c| c.id))?;
-        let settlements = match head {
-            Some(head) => self.settle(repository, head, &base, rules)?,
-            None => None,
-        };
-        let mut notices = Violations::new();
-        let Some(settlements) = settlements else {
-            return Ok((diff(self.target, to, &base, rules)?, notices));
-        };
-        if self.is_older(&settlements, &mut notices)? {
-            return Ok((ChangeSet { left_alone: true, ..ChangeSet::default() }, notices));
-        }
-        self.judge_drift(&settlements, &mut notices)?;
-        let ours = repository.tree(Some(settlements.last.id))?;
-        let keep = self.request.drift == Drift::Report;
-        let held = settlements.settled.held_after(&settlements.held, keep);
-        let settlement = Settlement { held, settled: &settlements.settled, ours: &ours };
-        let rules = Rules { settlement: Some(&settlement), ..*rules };
-        Ok((diff(self.target, to, &base, &rules)?, notices))
-    }
-
-    fn settle(
-        &self,
-        repository: &Repository,
-        head: &Commit,
-        base: &dyn BaseTree,
-        rules: &Rules<'_>,
-    ) -> Result<Option<Settlements>> {
-        let roots: Vec<(String, &ClusterId)> =
-            rules.known_ids.iter().map(|id| (folder_of(rules.path, id), id)).collect();
-        let folders: Vec<String> = roots.iter().map(|(folder, _)| folder.clone()).collect();
-        let failed: RefCell<Option<Error>> = RefCell::new(None);
-        let unit_of = |path: &str| {
-            let (root, id) = roots.iter().find(|(root, _)| crate::kustomize::is_below(path, root))?;
-            let inside = path.strip_prefix(root.as_str())?.strip_prefix('/')?;
-            let place = self.place(id, inside, |folder| {
-                let file = format!("{root}/{folder}/kustomization.yaml");
-                base.entry(&file).map(|e| e.is_some()).unwrap_or_else(|error| {
-                    failed.borrow_mut().get_or_insert(error);
-                    false
-                })
-            })?;
-            Some(format!("{root}/{place}"))
-        };
-        let held = |tree: &dyn BaseTree| held_in(tree, &folders);
-        let us = Ownership { fleet: rules.fleet, roots: &folders, unit_of: &unit_of, held: &held };
-        let settled = settle_branch(repository, head, &us)?;
-        match failed.into_inner() {
-            Some(error) => Err(error),
-            None => Ok(settled),
-        }
-    }
-
-    /// Returns the place of the unit that a file belongs to. A component's folder is known
-    /// from the target or from the base; where neither has it, the shortest id is meant.
-    fn place(&self, id: &ClusterId, inside: &str, in_base: impl Fn(&str) -> bool) -> Option<String> {
-        let units = self.target.clusters.get(id).map(|c| &c.units);
-        let known = |folder: &str| units.is_some_and(|u| u.contains_key(folder)) || in_base(folder);
-        UnitId::place_of(inside, known).or_else(|| UnitId::place_of(inside, |_| true))
-    }
-
-    /// Refuses drift, or says what becomes of it.
-    fn judge_drift(&self, settlements: &Settlements, notices: &mut Violations) -> Result<()> {
-        let fate = match self.request.drift {
-            Drift::Restore => "it is put back to what was delivered",
-            Drift::Report => "it stays as it is",
-            Drift::Fail => "the run is refused (--drift=fail)",
-        };
-        let settled = settlements.settled.units.iter().chain(&settlements.settled.others);
-        let index = |path: &str| {
-            path.ends_with("/kustomization.yaml")
-                || path.ends_with("/.hydrant")
-                || path.ends_with("-apps.yaml")
-                || path.ends_with("/root-app.yaml")
-        };
-        let drifted: Violations = settled
-            .filter(|(path, _)| !index(path))
-            .filter(|(_, s)| matches!(s.verdict, Verdict::Drift { .. }))
-            .map(|(path, s)| {
-                let files: Vec<&str> = s.files.iter().map(|f| f.path.as_str()).take(5).collect();
-                let more = s.files.len().saturating_sub(files.len());
-                let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-                Violation::warning(format!("{} by hand{}; {fate}", changed(&files, &rest), by(s.by.as_ref())))
-                    .at(Origin::file(path.as_str()))
-            })
-            .collect();
-        if self.request.drift == Drift::Fail && !drifted.is_empty() {
-            return Err(Error::guard("nothing was delivered: the branch has edits that are not ours")
-                .with(drifted)
-                .hint("bring them into the fleet, or run with --drift=restore or --drift=report"));
-        }
-        notices.extend(drifted);
-        Ok(())
-    }
-
-    /// Returns true if the branch has what a newer commit of the fleet gave.
-    fn is_older(&self, settlements: &Settlements, notices: &mut Violations) -> Result<bool> {
-        let Some(ours) = self.definitions.source.commit.as_deref() else { return Ok(false) };
-        let Some(delivered) = settlements.last.trailer("Hydrant-Source-Commit") else { return Ok(false) };
-        if delivered == ours || self.request.allow_older {
-            return Ok(false);
-        }
-        match ancestry(&self.request.render.fleet, ours, delivered) {
-            Ancestry::Older => {
-                notices.push(
-                    Violation::warning(format!(
-                        "left alone: the branch has what the fleet's commit {} gave, which is newer than this {}",
-                        short(delivered),
-                        short(ours)
-                    ))
-                    .hint("if the older state is meant: --allow-older"),
-                );
-                Ok(true)
-            }
-            Ancestry::Same | Ancestry::Newer | Ancestry::Apart => Ok(false),
-            Ancestry::Unknown => {
-                notices.push(Violation::warning(format!(
-                    "whether the fleet's commit {}, which was delivered last, is newer than this {} cannot be told here",
-                    short(delivered),
-                    short(ours)
-                )));
-                Ok(false)
-            }
-        }
-    }
-
-    fn signature(&self) -> Result<Signature> {
-        let commit = self.definitions.settings.commit.clone().unwrap_or_default();
-        let (name, email) = match &self.request.author {
-            Some(text) => author(text)?,
-            None => (
-                commit.name.unwrap_or_else(|| "Hydrant".into()),
-                commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-            ),
-        };
-        Ok(Signature { name, email, seconds: self.request.seconds, offset: 0 })
     }
 
     fn record(&self, to: &Destination, delivered: &Delivered, report: &mut Report) {
@@ -309,7 +181,11 @@ impl Run<'_> {
             }
         }
         for (id, change) in &delivered.changes.clusters {
-            let status = if change.is_empty() { Status::Unchanged } else { Status::Delivered };
+            let status = match (change.is_empty(), &delivered.request) {
+                (true, _) => Status::Unchanged,
+                (false, None) => Status::Delivered,
+                (false, Some(request)) => status_of(request.state),
+            };
             report.cluster(id, status, change);
         }
         report.trees.extend(delivered.trees.iter().cloned());
@@ -327,7 +203,11 @@ impl Run<'_> {
             pushed,
             tries: delivered.revision.tries,
             created: delivered.created,
+            request: delivered.request.clone(),
         });
+        if let Some(request) = &delivered.request {
+            tell_request(to, request, report);
+        }
     }
 
     fn record_failure(&self, to: &Destination, error: &Error, report: &mut Report) {
@@ -338,6 +218,30 @@ impl Run<'_> {
         report.error(error);
         report.hold(None, &as_violations(error));
     }
+}
+
+/// Returns what became of a cluster whose change is proposed.
+fn status_of(state: RequestState) -> Status {
+    match state {
+        RequestState::Closed | RequestState::Foreign => Status::Held,
+        _ => Status::Proposed,
+    }
+}
+
+/// Says what a person has to know of a merge request.
+fn tell_request(to: &Destination, request: &RequestReport, report: &mut Report) {
+    let waits = !matches!(request.state, RequestState::None | RequestState::Withdrawn);
+    report.unfinished |= waits;
+    let url = request.url.as_deref().unwrap_or("its merge request");
+    let v = match request.state {
+        RequestState::Closed => Violation::warning(format!("{url} was closed without a merge: its change is not proposed again"))
+            .hint("it is proposed again when the fleet gives something else; to ask for just this again, reopen it"),
+        RequestState::Foreign => Violation::warning(format!("the proposal is left alone: the branch `{}` has commits of others", request.branch))
+            .hint(format!("merge or close {url}; or take those commits off, or delete the branch, and the next run proposes anew")),
+        _ => return,
+    };
+    report.hold_unit(&format!("the proposal to {to}"), &[v]);
+    report.kinds.push(ErrorKind::Partial);
 }
 
 /// Says which units keep what a person put on the branch: one message a cluster and commit.
@@ -368,34 +272,6 @@ fn tell_rolled_back(all: &[RolledBack], drift: Drift, report: &mut Report) {
             report.hold_unit(&format!("{} unit(s) of {cluster}", places.len()), &[v]);
         }
     }
-}
-
-fn changed(files: &[&str], rest: &str) -> String {
-    format!("{}{rest} changed", files.join(", "))
-}
-
-fn by(by: Option<&By>) -> String {
-    by.map(|b| format!(" by {} in {} ({})", b.author, b.commit.short(), b.subject)).unwrap_or_default()
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
-}
-
-/// Reads what the marks of a tree hold, by unit path from the repository's root.
-fn held_in(tree: &dyn BaseTree, folders: &[String]) -> Result<Held> {
-    let mut held = BTreeMap::new();
-    for folder in folders {
-        let Some(entry) = tree.entry(&format!("{folder}/{}", mark::FILE))? else { continue };
-        if !entry.kind.is_file() {
-            continue;
-        }
-        let Some(mark) = Mark::read(&tree.blob(&entry.id)?) else { continue };
-        for (place, id) in mark.held {
-            held.insert(format!("{folder}/{place}"), id.and_then(|text| text.parse().ok()));
-        }
-    }
-    Ok(held)
 }
 
 /// Returns an error of a destination as something that the report holds.
