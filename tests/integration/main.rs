@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod argocd;
+mod argocd_access;
 mod catalog;
 mod commit;
 mod common;
@@ -40,7 +41,9 @@ mod tenants_commands;
 mod tenants_defects;
 mod tenants_fleet;
 mod tenants_rendered;
+mod tenants_seed;
 mod tenants_types;
 mod types;
 mod yaml;
 mod yaml_out;
+mod yaml_simple;
