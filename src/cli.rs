@@ -243,14 +243,23 @@ pub enum SyncFormat {
 #[derive(Clone, Debug, Args)]
 pub struct AuditArgs {
     /// The file of the audit trail
-    #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT")]
-    pub audit: PathBuf,
+    #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT", required_unless_present = "repo")]
+    pub audit: Option<PathBuf>,
+    /// Read the records in the git notes of this repository, in place of a file
+    #[arg(long, value_name = "REPO")]
+    pub repo: Option<String>,
     /// Only this Application
     #[arg(long, value_name = "NAME")]
     pub app: Option<String>,
-    /// Only this commit
+    /// Only this commit, delivered or of the fleet, or what starts with it
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
+    /// At most so many lines, the newest
+    #[arg(long, value_name = "LINES")]
+    pub last: Option<usize>,
+    /// How the repository is reached
+    #[command(flatten)]
+    pub git: GitArgs,
 }
 
 /// `hydrant render`.

@@ -27,6 +27,16 @@ impl Trailers {
             inputs: inputs(&definitions.fleet, builtin),
         }
     }
+
+    /// Returns where the fleet came from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns the digest of every input byte.
+    pub fn inputs(&self) -> &str {
+        &self.inputs
+    }
 }
 
 /// Returns the digest of every input byte.

@@ -1,28 +1,34 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod follow;
+mod record;
 mod settle;
+
+pub use record::blank;
 
 use crate::config::{DeliveryRequest, author};
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, Signature, publish,
+    Along, GitSettings, Landed, Made, Note, Proposal, Publication, Remote, Repository, Revision, Signature,
+    publish_along,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
-use crate::follow::{Followed, Follower, Wish};
+use crate::follow::{Follower, Wish};
 use crate::message::{self, Trailers};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, SubjectId};
-use crate::model::sync::WaitFor;
 use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
+use crate::owed;
 use crate::reconcile::{known_ids, rules};
 use crate::report::{DestinationReport, Report, Said, Status};
 use crate::stage::diff::{Drift, folder_of};
 use crate::stop::{Stop, StoppingClock};
 use settle::by;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,6 +53,8 @@ struct Delivered {
     revision: Revision,
     created: bool,
     trees: Vec<CleanCluster>,
+    /// What the notes said of the head that the change was made on.
+    known: Option<owed::Known>,
     repository: Repository,
 }
 
@@ -65,43 +73,6 @@ impl Run<'_> {
         }
     }
 
-    /// Asks Argo CD for what is owed: everything that changed since the commit that was last
-    /// followed to its end.
-    fn follow(&self, to: &Destination, delivered: Delivered, report: &mut Report) -> Result<()> {
-        let Some((follower, wish)) = self.follower else { return Ok(()) };
-        let Some(commit) = delivered.revision.commit else { return Ok(()) };
-        let followed = Followed::of(self.request, &self.fleet.name, to);
-        let repository = delivered.repository;
-        let known = followed.commit().filter(|c| repository.read_commit(c).is_ok());
-        let before = || match delivered.revision.landed {
-            Landed::Pushed => delivered.revision.base,
-            Landed::Unchanged => {
-                repository.read_commit(&commit).ok().and_then(|c| c.parents.first().copied())
-            }
-        };
-        let since = known.or_else(before).filter(|c| repository.read_commit(c).is_ok());
-        let mut found = Violations::new();
-        let all = follower.applications(to, &mut found);
-        report.notices.extend(found.iter().map(Said::from));
-        let owed = follower.owed(&all, &repository.tree(since)?, &repository.tree(Some(commit))?)?;
-        let outcome = match owed.is_empty() {
-            true => true,
-            false => {
-                let synced = follower.sync(owed, &all, commit, repository, &to.branch, wish)?;
-                let done = synced.exit == 0;
-                report.syncs.push(synced);
-                done
-            }
-        };
-        if outcome
-            && wish.wait == WaitFor::Health
-            && let Err(e) = followed.keep(&commit)
-        {
-            tracing::warn!("the cache was not written: {e}");
-        }
-        Ok(())
-    }
-
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
@@ -115,15 +86,31 @@ impl Run<'_> {
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
         let trailers = Trailers::of(self.definitions, self.fleet, builtin());
-        let mut last = (ChangeSet::default(), Violations::new());
-        let revision = publish(&mut repository, &publication, |repository, head| {
-            last = self.on_head(repository, head, to, &base_rules)?;
-            Ok((!last.0.edits.is_empty())
-                .then(|| Proposal { edits: last.0.edits.clone(), message: message::of(&last.0, &trailers) }))
-        })?;
-        let (changes, notices) = last;
+        let last = RefCell::new((ChangeSet::default(), Violations::new(), None));
+        let note = |made: &Made| {
+            let (changes, _, known) = &*last.borrow();
+            Some(self.record_of(to, changes, &trailers, known.as_ref(), made).bytes())
+        };
+        let outlived = |notes: &[Note]| self.outlived(notes, to);
+        let along = Along { fleet: &self.fleet.name, note: &note, outlived: &outlived };
+        let (revision, noted) =
+            publish_along(&mut repository, &publication, Some(&along), |repository, head| {
+                let (changes, mut notices) = self.on_head(repository, head, to, &base_rules)?;
+                let proposal = (!changes.edits.is_empty()).then(|| Proposal {
+                    edits: changes.edits.clone(),
+                    message: message::of(&changes, &trailers),
+                });
+                let known = head
+                    .filter(|_| proposal.is_some())
+                    .map(|head| owed::known(repository, head, &self.fleet.name, &to.branch, &mut notices));
+                last.replace((changes, notices, known));
+                Ok(proposal)
+            })?;
+        let (changes, mut notices, known) = last.into_inner();
+        owed::tell(&noted, &mut notices);
+        let known = known.map(|known| owed::Known { last: revision.commit, ..known });
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository })
+        Ok(Delivered { changes, notices, revision, created, trees, known, repository })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -152,15 +139,7 @@ impl Run<'_> {
     }
 
     fn signature(&self) -> Result<Signature> {
-        let commit = self.definitions.settings.commit.clone().unwrap_or_default();
-        let (name, email) = match &self.request.author {
-            Some(text) => author(text)?,
-            None => (
-                commit.name.unwrap_or_else(|| "Hydrant".into()),
-                commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-            ),
-        };
-        Ok(Signature { name, email, seconds: self.request.seconds, offset: 0 })
+        signature(self.definitions, self.request)
     }
 
     fn record(&self, to: &Destination, delivered: &Delivered, report: &mut Report) {
@@ -203,6 +182,22 @@ impl Run<'_> {
         report.error(error);
         report.hold(None, &as_violations(error));
     }
+}
+
+/// Returns who signs as author and committer.
+///
+/// # Errors
+/// An author that is none.
+pub fn signature(definitions: &Definitions, request: &DeliveryRequest) -> Result<Signature> {
+    let commit = definitions.settings.commit.clone().unwrap_or_default();
+    let (name, email) = match &request.author {
+        Some(text) => author(text)?,
+        None => (
+            commit.name.unwrap_or_else(|| "Hydrant".into()),
+            commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
+        ),
+    };
+    Ok(Signature { name, email, seconds: request.seconds, offset: 0 })
 }
 
 /// Says which units keep what a person put on the branch: one message a cluster and commit.

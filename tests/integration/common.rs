@@ -112,6 +112,12 @@ impl Hydrant {
         self
     }
 
+    /// Starts it, for a test that ends it.
+    pub fn start(mut self) -> std::process::Child {
+        self.command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        self.command.spawn().expect("the binary starts")
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Ran {
         let out = self.command.output().expect("the binary starts");

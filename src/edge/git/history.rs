@@ -49,7 +49,8 @@ pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Re
         repo.bridge(&head.id, us.fleet);
     }
     let mut looked = Look::start(repo, head);
-    let Some(last) = looked.last_of_ours(us, marked(repo, head, us)?)? else { return Ok(None) };
+    let limit = if marked(repo, head, us)? { LOOK_BACK } else { LOOK_BACK_UNMARKED };
+    let Some(last) = looked.last_of_ours(us.fleet, limit)? else { return Ok(None) };
     let ours = repo.tree(Some(last.id))?;
     let held = (us.held)(&ours)?;
     let mut settled = Settled::default();
@@ -67,6 +68,11 @@ pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Re
         }
     }
     Ok(Some(Settlements { last, held, settled }))
+}
+
+/// Returns our last commit among those that are at hand; nothing is fetched.
+pub fn last_of_ours(repo: &Repository, head: &Commit, fleet: &str) -> Result<Option<Commit>> {
+    Look { repo, head: head.clone(), fetch: false }.last_of_ours(fleet, LOOK_BACK)
 }
 
 fn ask(
@@ -166,16 +172,17 @@ fn parents(repo: &Repository, commit: &Commit) -> Result<Vec<Commit>> {
 struct Look<'r> {
     repo: &'r Repository,
     head: Commit,
+    /// More history may be fetched.
+    fetch: bool,
 }
 
 impl<'r> Look<'r> {
     fn start(repo: &'r Repository, head: &Commit) -> Self {
-        Self { repo, head: head.clone() }
+        Self { repo, head: head.clone(), fetch: true }
     }
 
     /// Returns our newest commit: the one that contains all others of ours.
-    fn last_of_ours(&mut self, us: &Ownership<'_>, marked: bool) -> Result<Option<Commit>> {
-        let limit = if marked { LOOK_BACK } else { LOOK_BACK_UNMARKED };
+    fn last_of_ours(&mut self, fleet: &str, limit: usize) -> Result<Option<Commit>> {
         let mut walk = Walk::from(&self.head);
         let mut found: Option<Commit> = None;
         for _ in 0..limit {
@@ -186,7 +193,7 @@ impl<'r> Look<'r> {
                 break;
             }
             let commit = self.repo.store.commit(&id)?;
-            if commit.trailer(FLEET_TRAILER) == Some(us.fleet) {
+            if commit.trailer(FLEET_TRAILER) == Some(fleet) {
                 let newer = match &found {
                     Some(other) => self.repo.descends(&commit.id, &other.id)?,
                     None => true,
@@ -196,9 +203,11 @@ impl<'r> Look<'r> {
                 }
                 continue;
             }
-            for parent in parents(self.repo, &commit)? {
-                walk.push(&parent);
-            }
+            let before = match self.fetch {
+                true => parents(self.repo, &commit)?,
+                false => self.repo.store.parents_here(&commit)?,
+            };
+            before.iter().for_each(|parent| walk.push(parent));
         }
         Ok(found)
     }

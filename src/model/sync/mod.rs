@@ -5,7 +5,7 @@
 
 mod outcome;
 
-pub use outcome::{FailingResource, Failure, RunRecord, SyncOutcome, SyncResult};
+pub use outcome::{FailingResource, Failure, SyncOutcome, SyncResult};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
