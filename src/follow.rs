@@ -13,6 +13,7 @@ use crate::model::sync::{AppRef, ServerId, SyncOptions, SyncRequest, WaitFor};
 use crate::model::target::TargetState;
 use crate::model::tree::ObjectId;
 use crate::stage::apps::{self, Applied};
+use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,16 +43,18 @@ pub fn is_configured(settings: &ArgoSettings) -> bool {
 }
 
 /// How far a sync goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// How far it is followed.
     pub wait: WaitFor,
-    /// The longest time for all.
-    pub timeout: Duration,
+    /// The longest time for one Application, if another than the settings'.
+    pub timeout: Option<Duration>,
     /// Ask Argo CD what it would do.
     pub dry_run: bool,
     /// Sync automated Applications explicitly too.
     pub explicit: bool,
+    /// The optional parts of the request.
+    pub options: SyncOptions,
 }
 
 /// What a sync of one destination works with.
@@ -68,6 +71,8 @@ pub struct Follower<'a> {
     pub source: Option<String>,
     /// Show no live lines.
     pub quiet: bool,
+    /// Ends the following; Argo CD goes on alone.
+    pub stop: &'a Stop,
 }
 
 impl Follower<'_> {
@@ -100,16 +105,17 @@ impl Follower<'_> {
             source_commit: self.source.clone(),
             run_id: run_id(&commit, self.request.seconds),
             wait: wish.wait,
-            timeout: wish.timeout,
+            timeout: wish.timeout.unwrap_or(self.settings.timeout),
             dry_run: wish.dry_run,
             explicit: wish.explicit,
-            options: SyncOptions::default(),
+            options: wish.options.clone(),
         };
         let context = SyncContext {
             settings: self.settings.clone(),
             ancestry: branch.clone(),
             audit: self.request.audit.clone().map(|path| (path, Default::default())),
             quiet: self.quiet,
+            stop: self.stop.clone(),
         };
         sync(&request, &context)
     }

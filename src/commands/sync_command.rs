@@ -3,13 +3,13 @@
 use super::sync::{SyncSelection, audit_table, pick};
 use super::{delivery, print, wish};
 use crate::audit::{self, AuditFilter};
-use crate::cli::{AuditArgs, SyncArgs, SyncFormat};
+use crate::cli::{AuditArgs, OperationArgs, StrategyArg, SyncArgs, SyncFormat};
 use crate::delivery::{blank, signature};
 use crate::edge::git::{Commit, NOTES, Note, Remote, Repository, Signature, Tip};
-use crate::error::{Error, Result, Violations};
+use crate::error::{Error, ErrorKind, Result, Violations};
 use crate::follow::{self, Follower, PushedBranch, Wish};
 use crate::model::fleet::Destination;
-use crate::model::sync::{AppRef, WaitFor};
+use crate::model::sync::{AppRef, Strategy, SyncOptions, WaitFor};
 use crate::model::tree::ObjectId;
 use crate::owed::{self, Branch, Outcome, Reach};
 use crate::reconcile::{self, Tools};
@@ -33,7 +33,7 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
             .hint("set ARGOCD_API_URL and ARGOCD_API_TOKEN, or argocd.api in a cluster's values"));
     }
     let memo = super::memo(&request);
-    let stop = Stop::never();
+    let stop = Stop::on_signals();
     let tools =
         Tools { memo: &memo, progress: &Shown::new(quiet), stop: &stop, sync: None, types: None, quiet };
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, &tools)?;
@@ -45,6 +45,7 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
         request: &request,
         source: definitions.source.commit.clone(),
         quiet,
+        stop: &stop,
     };
     let mut found = Violations::new();
     let listed: Vec<(Destination, Vec<Applied>)> = all
@@ -58,9 +59,19 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
         return Err(Error::input("nothing was synced").with(found));
     }
     let chosen = named(&listed, args)?;
-    let how = Wish { dry_run: args.dry_run, explicit: !args.app.is_empty(), ..wish(&args.wait) };
+    let how = Wish {
+        dry_run: args.dry_run,
+        explicit: !args.app.is_empty(),
+        options: options(&args.operation),
+        ..wish(&args.wait)
+    };
     let mut code = 0;
     for (to, apps) in &listed {
+        if stop.is_set() {
+            tracing::warn!("stopped: the Applications of {to} were not asked for");
+            code = worst([code, ErrorKind::Partial.exit_code()]);
+            continue;
+        }
         let who = signature(&definitions, &request)?;
         let report = one(&follower, to, apps, chosen.as_deref(), args, &how, &who)?;
         let Some(report) = report else { continue };
@@ -71,6 +82,21 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
         code = worst([code, report.exit]);
     }
     Ok(code)
+}
+
+/// Returns the optional parts of the request.
+fn options(args: &OperationArgs) -> SyncOptions {
+    SyncOptions {
+        prune: args.prune,
+        strategy: match args.strategy {
+            StrategyArg::Hook => Strategy::Hook,
+            StrategyArg::Apply => Strategy::Apply,
+        },
+        force: args.force,
+        sync_options: args.sync_option.clone(),
+        resources: args.resource.clone(),
+        retry: None,
+    }
 }
 
 /// Returns the Applications that were named; none if all that changed are meant.
@@ -105,7 +131,7 @@ fn one(
     };
     let fleet = &follower.fleet.name;
     let mut notices = Violations::new();
-    let known = owed::known(&repository, &head, fleet, &to.branch, &mut notices);
+    let known = owed::known(&repository, &head, fleet, to, &mut notices);
     let wanted: Vec<AppRef> = match chosen {
         Some(chosen) => {
             let here = |app: &&AppRef| apps.iter().any(|a| a.app.key() == app.key());
@@ -122,7 +148,8 @@ fn one(
     {
         let reach = Reach::over(apps, |_| false, false);
         let before = known.followed.as_ref();
-        let outcome = Outcome { commit, reach: &reach, before, report: Some(&report) };
+        let outcome =
+            Outcome { line: &owed::line_of(to), commit, reach: &reach, before, report: Some(&report) };
         let blank = blank(fleet, to, &last, follower.request.seconds);
         let gone = |notes: &[Note]| outlived(notes, fleet, &to.branch);
         let noted = branch.with(|repository| outcome.write(repository, last, who, &blank, &gone));
@@ -161,8 +188,8 @@ pub fn audit(args: &AuditArgs) -> Result<u8> {
     let filter = AuditFilter {
         application: args.app.clone(),
         commit: args.commit.clone(),
+        run: args.run.clone(),
         last: args.last,
-        ..AuditFilter::default()
     };
     let text = match (&args.repo, &args.audit) {
         (Some(repo), _) => noted(repo, args, &filter)?,

@@ -8,7 +8,7 @@ use crate::model::fleet::Destination;
 use crate::model::id::ClusterId;
 use crate::model::sync::WaitFor;
 use crate::model::tree::ObjectId;
-use crate::owed::{self, Branch, Kept, Known, Outcome, Reach, all_at, known};
+use crate::owed::{self, Branch, Kept, Known, Outcome, Reach, all_at, known, line_of};
 use crate::report::{Report, Said};
 use crate::stage::apps::Applied;
 
@@ -34,7 +34,7 @@ impl Run<'_> {
             None if pushed => Known { last: Some(commit), followed: None },
             None => {
                 let head = repository.read_commit(&commit)?;
-                known(&repository, &head, &self.fleet.name, &to.branch, &mut found)
+                known(&repository, &head, &self.fleet.name, to, &mut found)
             }
         };
         let followed = known.followed.clone().or(from_here);
@@ -50,7 +50,7 @@ impl Run<'_> {
         };
         if says_something(wish) {
             let (before, report) = (followed.as_ref(), synced.as_ref());
-            let outcome = Outcome { commit, reach: &reach, before, report };
+            let outcome = Outcome { line: &line_of(to), commit, reach: &reach, before, report };
             let mut followed = followed.clone().unwrap_or_default();
             outcome.add_to(&mut followed);
             kept.write(&followed);

@@ -1,14 +1,15 @@
 //! The record of a run in the git note of its commit, as it is made when the change is pushed.
 
 use super::Run;
-use crate::edge::embedded::renderer;
-use crate::edge::git::{Made, Note};
+use crate::edge::embedded::{builtin, renderer};
+use crate::edge::git::{Made, Note, Repository};
+use crate::error::{Result, Violations};
 use crate::follow::run_id;
 use crate::message::Trailers;
 use crate::model::fleet::Destination;
 use crate::model::target::ChangeSet;
 use crate::model::tree::ObjectId;
-use crate::owed::Known;
+use crate::owed::{self, Known, line_of};
 use crate::record::{Changes, Record, SCHEMA, Source, Target, outlived};
 
 impl Run<'_> {
@@ -36,7 +37,7 @@ impl Run<'_> {
         let followed = known.and_then(|known| known.followed.clone());
         Record {
             clusters: clusters.collect(),
-            followed: followed.map(|followed| (to.branch.clone(), followed)).into_iter().collect(),
+            followed: followed.map(|followed| (line_of(to), followed)).into_iter().collect(),
             inputs: trailers.inputs().to_owned(),
             source: Source {
                 name: trailers.source().to_owned(),
@@ -49,6 +50,26 @@ impl Run<'_> {
             },
             ..blank(&self.fleet.name, to, &made.commit, self.request.seconds)
         }
+    }
+
+    /// Writes the record of a commit that was pushed without one: a proposal.
+    pub(super) fn note_pushed(
+        &self,
+        repository: &mut Repository,
+        to: &Destination,
+        changes: &ChangeSet,
+        made: &Made,
+        notices: &mut Violations,
+    ) -> Result<()> {
+        let trailers = Trailers::of(self.definitions, self.fleet, builtin());
+        let head = made.base.and_then(|base| repository.read_commit(&base).ok());
+        let known = head.map(|head| owed::known(repository, &head, &self.fleet.name, to, notices));
+        let text = self.record_of(to, changes, &trailers, known.as_ref(), made).bytes();
+        let outlived = |notes: &[Note]| self.outlived(notes, to);
+        let first = |there: Option<&[u8]>| there.is_none().then(|| text.clone());
+        let noted = repository.note_later(made.commit, &self.signature()?, &outlived, &first);
+        owed::tell(&noted, notices);
+        Ok(())
     }
 
     /// Picks the commits whose notes go.

@@ -3,6 +3,7 @@
 //! It saves the fetch of notes where all is done, and stands in for the record where the
 //! server takes no notes. It may be lost at any time.
 
+use super::line_of;
 use crate::config::DeliveryRequest;
 use crate::model::fleet::Destination;
 use crate::record::Followed;
@@ -21,7 +22,7 @@ pub struct Kept {
 impl Kept {
     /// Opens the file of a branch; without a cache folder nothing is kept.
     pub fn of(request: &DeliveryRequest, fleet: &str, to: &Destination) -> Self {
-        let name = blake3::hash(format!("{fleet}\n{}\n{}", to.repo, to.branch).as_bytes()).to_hex();
+        let name = blake3::hash(format!("{fleet}\n{}\n{}", to.repo, line_of(to)).as_bytes()).to_hex();
         Self { path: request.cache.as_ref().map(|c| c.join("followed").join(&name[..32])) }
     }
 

@@ -1,7 +1,9 @@
 //! What the notes of a repository say of a branch.
 
+use super::line_of;
 use crate::edge::git::{Commit, Noted, Repository, last_of_ours};
 use crate::error::{Violation, Violations};
+use crate::model::fleet::Destination;
 use crate::model::tree::ObjectId;
 use crate::record::{Followed, Found, Record};
 
@@ -20,16 +22,17 @@ pub fn known(
     repository: &Repository,
     head: &Commit,
     fleet: &str,
-    branch: &str,
+    to: &Destination,
     notices: &mut Violations,
 ) -> Known {
+    let line = line_of(to);
     let ours = last_of_ours(repository, head, fleet);
     let mut known = Known { last: ours.ok().flatten().map(|commit| commit.id), followed: None };
     let mut unreadable = |why: String| notices.push(not_read(&why));
     if let Some(last) = known.last {
         match repository.note(&last).map(|text| text.map(|text| Record::read(&text))) {
             Ok(Some(Found::Record(record))) if record.fleet == fleet => {
-                known.followed = record.followed.get(branch).cloned();
+                known.followed = record.followed.get(&line).cloned();
                 if known.followed.is_some() {
                     return known;
                 }
@@ -48,17 +51,17 @@ pub fn known(
     }
     // Its push may have failed, or a forge made another commit of ours: what an earlier
     // record says is still true of the commit that it names.
-    known.followed = newest(repository, fleet, branch);
+    known.followed = newest(repository, fleet, &line);
     known
 }
 
 /// Returns what the newest record of a branch says.
-fn newest(repository: &Repository, fleet: &str, branch: &str) -> Option<Followed> {
+fn newest(repository: &Repository, fleet: &str, line: &str) -> Option<Followed> {
     let mut newest: Option<(String, Followed)> = None;
     for (_, text) in repository.notes().ok()? {
         if let Found::Record(record) = Record::read(&text)
             && record.fleet == fleet
-            && let Some(followed) = record.followed.get(branch)
+            && let Some(followed) = record.followed.get(line)
             && newest.as_ref().is_none_or(|(time, _)| *time < record.time)
         {
             newest = Some((record.time, followed.clone()));

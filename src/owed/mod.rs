@@ -17,6 +17,7 @@ use crate::edge::argocd::compared::{Standing, compared};
 use crate::edge::argocd::settings::ArgoSettings;
 use crate::edge::git::{Repository, states_since};
 use crate::error::Result;
+use crate::model::fleet::Destination;
 use crate::model::id::ClusterId;
 use crate::model::sync::AppRef;
 use crate::model::tree::{BaseTree, ObjectId};
@@ -38,6 +39,16 @@ pub struct Branch<'a> {
     pub path: &'a str,
     /// The Applications of the selected clusters.
     pub all: &'a [Applied],
+}
+
+/// Names what is followed apart on one repository: a branch, and each environment whose changes
+/// are proposed to it.
+pub fn line_of(to: &Destination) -> String {
+    match &to.proposes {
+        // No branch has a colon in its name.
+        Some(env) => format!("{}:{env}", to.branch),
+        None => to.branch.clone(),
+    }
 }
 
 /// Names an Application inside its cluster.

@@ -22,6 +22,8 @@ pub struct Reach {
 
 /// What came of following a branch to a commit.
 pub struct Outcome<'a> {
+    /// The line of the record that it belongs to.
+    pub line: &'a str,
     /// The commit.
     pub commit: ObjectId,
     /// What the run looked at.
@@ -70,15 +72,14 @@ impl Outcome<'_> {
             Some(Found::Newer) => return None,
             _ => blank.clone(),
         };
-        let branch = blank.destination.branch.clone();
-        let before = record.followed.get(&branch).cloned();
+        let before = record.followed.get(self.line).cloned();
         let mut followed = before.clone().or_else(|| self.before.cloned()).unwrap_or_default();
         self.add_to(&mut followed);
         let told = self.report.is_none_or(|report| says_the_same(&record.trail, &report.outcomes));
         if there.is_some() && told && before.as_ref() == Some(&followed) {
             return None;
         }
-        record.followed.insert(branch, followed);
+        record.followed.insert(self.line.to_owned(), followed);
         record.trail.extend(self.report.iter().flat_map(|report| report.audit.iter().cloned()));
         Some(record.bytes())
     }

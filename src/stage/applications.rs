@@ -159,17 +159,6 @@ pub fn root_name(cluster: &Cluster<'_>) -> String {
     fill(&cluster.argocd.application_name.root, cluster, &[])
 }
 
-/// Returns the names of all Applications that a cluster has.
-pub fn names(cluster: &Cluster<'_>) -> Vec<String> {
-    let components = cluster.components.iter().map(|p| component_name(cluster, &p.component.key.id));
-    let subjects = cluster.subjects.keys().map(|s| subject_name(cluster, s));
-    let layers = Layer::ALL.into_iter().map(|l| layer_name(cluster, l));
-    let mut names: Vec<String> =
-        components.chain(subjects).chain(layers).chain([root_name(cluster)]).collect();
-    names.sort();
-    names
-}
-
 /// What the templates of a component say about its Application.
 #[derive(Debug, Default)]
 pub struct Made {

@@ -102,7 +102,7 @@ fn hold_duplicates(target: &mut TargetState) {
 }
 
 /// Returns how many others a subject may stop: the cluster first, a tenant last.
-fn rank(subject: &SubjectId) -> u8 {
+pub(crate) fn rank(subject: &SubjectId) -> u8 {
     match subject {
         SubjectId::Cluster => 0,
         SubjectId::Organization(_) => 1,

@@ -5,13 +5,14 @@ use super::extras::Extras;
 use super::resolve::base_context;
 use crate::definition::catalog::{Component, NamespaceRule};
 use crate::error::{Violation, Violations};
-use crate::model::fleet::{Cluster, Fleet, Placed};
-use crate::model::id::{ClusterId, Domain, Part, Scope, SubjectId, UnitId};
+use crate::model::fleet::{Cluster, Fleet, Placed, SubjectView};
+use crate::model::id::{ClusterId, Domain, Part as IdPart, Scope, SubjectId, UnitId};
 use crate::model::overlay::Step;
 use crate::model::unit::{RenderUnit, UnitKey, Work};
 use crate::model::values::type_name;
-use crate::template::Context;
+use crate::template::{Context, Part};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which part of a fleet a run is about.
@@ -60,50 +61,73 @@ pub fn units<'f>(
     pick: &'f Selection,
     renderer: &'f str,
 ) -> impl Iterator<Item = Prepared<'f>> + 'f {
-    fleet
-        .clusters
-        .iter()
-        .filter(|c| pick.takes_cluster(&c.id) && !fleet.held.contains_key(&Domain::cluster(c.id.clone())))
-        .flat_map(move |cluster| of_cluster(fleet, cluster, pick, renderer))
+    batches(fleet, pick).into_iter().flat_map(move |batch| batch.units(fleet, renderer))
 }
 
-fn of_cluster<'f>(
-    fleet: &'f Fleet<'_>,
-    cluster: &'f Cluster<'_>,
-    pick: &'f Selection,
-    renderer: &'f str,
-) -> impl Iterator<Item = Prepared<'f>> + 'f {
-    let maker = Maker { fleet, cluster, renderer };
-    let own = pick
-        .takes_subject(&SubjectId::Cluster)
-        .then(|| cluster.components.iter().flat_map(move |placed| maker.for_cluster(placed)))
-        .into_iter()
-        .flatten();
-    let subjects = cluster
-        .subjects
-        .iter()
-        .filter(move |(subject, _)| pick.takes_subject(subject))
-        .filter(move |(subject, _)| !fleet.held.keys().any(|d| d.holds(&cluster.id, subject)))
-        .flat_map(move |(subject, view)| maker.for_subject(subject, view));
-    own.chain(subjects)
+/// The units of one component, or of one subject, on one cluster: they share what they see, and are
+/// prepared together. A batch itself costs next to nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'f> {
+    cluster: &'f Cluster<'f>,
+    of: Of<'f>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Of<'f> {
+    /// A component that serves the cluster.
+    Component(&'f Placed<'f>),
+    /// A subject, with what its templates see of it.
+    Subject(&'f SubjectId, &'f SubjectView),
+}
+
+/// Lists the batches of the selected clusters that are not held as a whole.
+pub fn batches<'f>(fleet: &'f Fleet<'_>, pick: &Selection) -> Vec<Batch<'f>> {
+    let mut all = Vec::new();
+    for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id)) {
+        if fleet.held.contains_key(&Domain::cluster(cluster.id.clone())) {
+            continue;
+        }
+        if pick.takes_subject(&SubjectId::Cluster) {
+            all.extend(cluster.components.iter().map(|placed| Batch { cluster, of: Of::Component(placed) }));
+        }
+        for (subject, view) in &cluster.subjects {
+            let held = || fleet.held.keys().any(|d| d.holds(&cluster.id, subject));
+            if pick.takes_subject(subject) && !held() {
+                all.push(Batch { cluster, of: Of::Subject(subject, view) });
+            }
+        }
+    }
+    all
+}
+
+impl<'f> Batch<'f> {
+    /// Prepares its units.
+    pub fn units(self, fleet: &'f Fleet<'_>, renderer: &'f str) -> Vec<Prepared<'f>> {
+        let maker = Maker { root: &fleet.path, cluster: self.cluster, renderer };
+        match self.of {
+            Of::Component(placed) => maker.for_cluster(placed),
+            Of::Subject(subject, view) => maker.for_subject(subject, view),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
-struct Maker<'f, 'd> {
-    fleet: &'f Fleet<'d>,
-    cluster: &'f Cluster<'d>,
+struct Maker<'f> {
+    /// The folder inside the repositories that holds all output.
+    root: &'f str,
+    cluster: &'f Cluster<'f>,
     renderer: &'f str,
 }
 
-impl<'f, 'd> Maker<'f, 'd> {
+impl<'f> Maker<'f> {
     /// The manifests of a component and its Application; a component with a source has the
     /// Application alone.
-    fn for_cluster(self, placed: &'f Placed<'d>) -> Vec<Prepared<'f>> {
+    fn for_cluster(self, placed: &'f Placed<'f>) -> Vec<Prepared<'f>> {
         let component = placed.component;
-        let mut data = base_context(self.cluster, &placed.values, component.wave);
-        data["enabled"] = self.cluster.components.iter().map(|p| json!(p.component.key.id)).collect();
+        let mut parts = base_context(self.cluster, placed);
+        parts.insert("enabled", self.cluster.enabled.clone());
         let domain = Domain::cluster(self.cluster.id.clone());
-        let prepared = self.context(component, data);
+        let prepared = self.context(component, parts);
         let (context, namespace) = match prepared {
             Ok(ready) => ready,
             Err(why) => return vec![Err((domain, why))],
@@ -121,8 +145,10 @@ impl<'f, 'd> Maker<'f, 'd> {
     }
 
     /// The manifests of every component of the subject's scope, and its Application.
-    fn for_subject(self, subject: &'f SubjectId, view: &'f Arc<Value>) -> Vec<Prepared<'f>> {
+    fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
+        let own: Vec<(&'static str, Part)> =
+            view.iter().map(|(name, data)| (*name, Part::new(data.clone()))).collect();
         let mut units = Vec::new();
         let serving =
             self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());
@@ -132,11 +158,9 @@ impl<'f, 'd> Maker<'f, 'd> {
                 units.push(Err((domain.clone(), component.failed.clone())));
                 continue;
             }
-            let mut data = base_context(self.cluster, &placed.values, component.wave);
-            if let (Value::Object(data), Value::Object(own)) = (&mut data, &**view) {
-                data.extend(own.iter().map(|(k, v)| (k.clone(), v.clone())));
-            }
-            match self.context(component, data) {
+            let mut parts = base_context(self.cluster, placed);
+            parts.extend(own.iter().cloned());
+            match self.context(component, parts) {
                 Ok((context, namespace)) => {
                     units.push(Ok(self.manifests(component, subject.clone(), context, namespace)));
                 }
@@ -144,8 +168,8 @@ impl<'f, 'd> Maker<'f, 'd> {
             }
         }
         if !units.is_empty() {
-            let app = applications::of_subject(self.cluster, subject, &self.fleet.path);
-            units.push(Ok(self.application(subject.clone(), Part::SubjectApplication, app)));
+            let app = applications::of_subject(self.cluster, subject, self.root);
+            units.push(Ok(self.application(subject.clone(), IdPart::SubjectApplication, app)));
         }
         units
     }
@@ -153,15 +177,15 @@ impl<'f, 'd> Maker<'f, 'd> {
     fn context(
         self,
         component: &Component,
-        mut data: Value,
+        parts: BTreeMap<&'static str, Part>,
     ) -> Result<(Context, Option<String>), Violations> {
-        let namespace = match &component.namespace {
-            None => None,
-            Some(NamespaceRule::Fixed(name)) => Some(name.clone()),
+        let context = Context::new(parts, component.texts.clone());
+        let name = match &component.namespace {
+            None => return Ok((context, None)),
+            Some(NamespaceRule::Fixed(name)) => name.clone(),
             Some(NamespaceRule::Computed(expression)) => {
-                let context = Context::new(data.clone(), component.texts.clone());
                 match expression.eval(&context).map_err(|v| vec![v.key("namespace")])? {
-                    Value::String(name) => Some(name),
+                    Value::String(name) => name,
                     other => {
                         let is = type_name(&other);
                         let v = Violation::error(format!("the namespace must be a string, and this is {is}"));
@@ -170,10 +194,8 @@ impl<'f, 'd> Maker<'f, 'd> {
                 }
             }
         };
-        if let Some(name) = &namespace {
-            data["namespace"] = json!(name);
-        }
-        Ok((Context::new(data, component.texts.clone()), namespace))
+        let part = Part::new(json!(name));
+        Ok((context.with("namespace", part, component.texts.clone()), Some(name)))
     }
 
     fn manifests(
@@ -186,8 +208,8 @@ impl<'f, 'd> Maker<'f, 'd> {
         let overlays = self.cluster.overlays.for_component(&component.key.to_string());
         // Cluster-scoped components carry their wave on the Application.
         let wave = if component.scope() == Scope::Cluster { 0 } else { component.wave };
-        let key = key(self.renderer, Some(component), &overlays, &context.data);
-        let part = Part::Manifests { layer: component.key.layer, component: component.key.id.clone() };
+        let key = key(self.renderer, Some(component), &overlays, |hasher| context.add_to(hasher));
+        let part = IdPart::Manifests { layer: component.key.layer, component: component.key.id.clone() };
         let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
         RenderUnit { id, key, work: Work::Templates { component, context, namespace, wave }, overlays }
     }
@@ -214,15 +236,17 @@ impl<'f, 'd> Maker<'f, 'd> {
             Some(template) => Extras::read(template, context)?,
         };
         let made = applications::Made { namespace, source, extras };
-        let app = applications::of_component(self.cluster, component, &self.fleet.path, made);
+        let app = applications::of_component(self.cluster, component, self.root, made);
         let part =
-            Part::ComponentApplication { layer: component.key.layer, component: component.key.id.clone() };
+            IdPart::ComponentApplication { layer: component.key.layer, component: component.key.id.clone() };
         Ok(self.application(SubjectId::Cluster, part, app))
     }
 
-    fn application(self, subject: SubjectId, part: Part, app: Value) -> RenderUnit<'f> {
+    fn application(self, subject: SubjectId, part: IdPart, app: Value) -> RenderUnit<'f> {
         let overlays = self.cluster.overlays.for_application();
-        let key = key(self.renderer, None, &overlays, &app);
+        let key = key(self.renderer, None, &overlays, |hasher| {
+            hasher.update(app.to_string().as_bytes());
+        });
         let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
         RenderUnit { id, key, work: Work::Application(Box::new(app)), overlays }
     }
@@ -230,7 +254,12 @@ impl<'f, 'd> Maker<'f, 'd> {
 
 /// Returns the hash of (renderer, component, overlay chain, canonical context). The context
 /// is canonical because its maps are sorted.
-fn key(renderer: &str, component: Option<&Component>, overlays: &[Arc<Step>], context: &Value) -> UnitKey {
+fn key(
+    renderer: &str,
+    component: Option<&Component>,
+    overlays: &[Arc<Step>],
+    add_context: impl FnOnce(&mut blake3::Hasher),
+) -> UnitKey {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
@@ -243,9 +272,10 @@ fn key(renderer: &str, component: Option<&Component>, overlays: &[Arc<Step>], co
         }
         None => part(b"application"),
     }
+    part(&(overlays.len() as u64).to_le_bytes());
     for step in overlays {
         part(step.digest.as_bytes());
     }
-    part(context.to_string().as_bytes());
+    add_context(&mut hasher);
     UnitKey(*hasher.finalize().as_bytes())
 }

@@ -112,10 +112,21 @@ impl Hydrant {
         self
     }
 
-    /// Starts it, for a test that ends it.
+    /// Starts it, and returns while it runs.
     pub fn start(mut self) -> std::process::Child {
-        self.command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let piped = std::process::Stdio::piped;
+        self.command.stdin(std::process::Stdio::null()).stdout(piped()).stderr(piped());
         self.command.spawn().expect("the binary starts")
+    }
+
+    /// Returns another program that starts it, with the same environment.
+    pub fn within(self, around: impl FnOnce(&Command) -> Command) -> Command {
+        let mut outer = around(&self.command);
+        outer.env_clear();
+        for (name, value) in self.command.get_envs() {
+            outer.envs(value.map(|value| (name, value)));
+        }
+        outer
     }
 
     /// Runs it to its end.

@@ -38,6 +38,15 @@ impl Tip {
     }
 }
 
+/// A branch that may have been deleted or rewritten since it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its newest commit, if it is there.
+    pub head: Option<Commit>,
+    /// Where it was when it was last seen, if it is gone and that commit is still at hand.
+    pub before: Option<ObjectId>,
+}
+
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
@@ -88,8 +97,8 @@ impl Repository {
                 let (repo, created) = local::open_or_create(path, settings.create)?;
                 (Store::new(repo), None, created)
             }
-            Remote::Http(url) => {
-                let (server, store) = Server::open(url, settings)?;
+            Remote::Http(_) | Remote::Ssh(_) => {
+                let (server, store) = Server::open(remote, settings)?;
                 (store, Some(server), false)
             }
         };
@@ -124,6 +133,17 @@ impl Repository {
         match &self.server {
             Some(server) => server.tip(&self.store, branch, &name, self.clock.as_ref()),
             None => local::tip(&self.store, &name),
+        }
+    }
+
+    /// Reads what a branch that comes and goes is at now: the branch of a merge request, which
+    /// forges delete and rewrite. Neither is an error here.
+    pub fn glance(&mut self, branch: &str) -> Result<Glance> {
+        let name = full_name(branch)?;
+        self.store.refresh()?;
+        match &self.server {
+            Some(server) => server.glance(&self.store, branch, &name, self.clock.as_ref()),
+            None => Ok(Glance { head: local::tip(&self.store, &name)?.head().cloned(), before: None }),
         }
     }
 
@@ -176,12 +196,27 @@ impl Repository {
         message: &str,
         who: &Signature,
     ) -> Result<ObjectId> {
-        self.commit_with(on, edits, message, who, &mut |_, _| Ok(()))
+        let parents: Vec<ObjectId> = on.into_iter().collect();
+        self.commit_with(&parents, on, edits, message, who, &mut |_, _| Ok(()))
     }
 
-    /// As [`Repository::commit`]; `more` adds to what is written, once the commit is known.
+    /// Writes a commit with these parents whose tree is that of `on` with the edits.
+    pub fn commit_merge(
+        &self,
+        parents: &[ObjectId],
+        on: ObjectId,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+    ) -> Result<ObjectId> {
+        self.commit_with(parents, Some(on), edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Repository::commit`], with these parents; `more` adds to what is written, once the
+    /// commit is known.
     pub(super) fn commit_with(
         &self,
+        parents: &[ObjectId],
         on: Option<ObjectId>,
         edits: &[Edit],
         message: &str,
@@ -201,12 +236,16 @@ impl Repository {
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
         };
         let written = write_tree(&self.store, &mut sink, base.as_ref().map(|c| c.tree), edits)?;
-        if let (Some(on), false) = (on, written.changed) {
+        if let (Some(on), false) = (on, written.changed)
+            && parents == [on]
+        {
             return Ok(on);
         }
-        let parents: Vec<ObjectId> = on.into_iter().collect();
-        let not_before = base.map_or(i64::MIN, |c| c.seconds);
-        let id = write_commit(&mut sink, written.tree, &parents, who, not_before, message)?;
+        let mut not_before = i64::MIN;
+        for parent in parents {
+            not_before = not_before.max(self.store.commit(parent)?.seconds);
+        }
+        let id = write_commit(&mut sink, written.tree, parents, who, not_before, message)?;
         more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
@@ -238,6 +277,18 @@ impl Repository {
     /// Returns true if `ancestor` can be reached from `id` through the commits at hand.
     pub fn descends(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
         Ok(self.store.reachable(id)?.contains(ancestor))
+    }
+
+    /// Returns true if `ancestor` can be reached from `id`, with as much history as that takes.
+    pub fn contains(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
+        loop {
+            if self.descends(id, ancestor)? {
+                return Ok(true);
+            }
+            if !self.deepen(*id)? {
+                return Ok(false);
+            }
+        }
     }
 
     /// Gets more history of a commit from the server; false if there is no more.

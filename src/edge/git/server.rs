@@ -3,12 +3,13 @@
 use super::beside::Shown;
 use super::clock::Clock;
 use super::mirror::Mirror;
-use super::repository::{Pushed, Tip};
+use super::remote::Remote;
+use super::repository::{Glance, Pushed, Tip};
 use super::settings::GitSettings;
 use super::smart::advert::Advert;
 use super::smart::fetch::{Ask, fetch};
-use super::smart::http::Http;
 use super::smart::push::{Command, How, Outcome, push};
+use super::smart::wire::Wire;
 use super::store::{Store, from_oid, oid};
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
@@ -16,7 +17,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
 
 /// What Git takes for "all of the history".
 const MAX_DEPTH: u32 = 0x7fff_ffff;
@@ -40,9 +40,9 @@ pub(super) struct Swap<'a> {
 
 /// A server's repository and its mirror.
 pub(super) struct Server {
-    pub(super) http: Http,
+    pub(super) wire: Wire,
     pub(super) mirror: Mirror,
-    pub(super) url: Url,
+    pub(super) remote: Remote,
     settings: GitSettings,
     /// Commits of ours that the server does not have yet, with their packs.
     pub(super) pending: RefCell<BTreeMap<ObjectId, PathBuf>>,
@@ -52,13 +52,14 @@ pub(super) struct Server {
 
 impl Server {
     /// Opens the mirror; nothing is asked of the server yet.
-    pub(super) fn open(url: &Url, settings: &GitSettings) -> Result<(Self, Store)> {
-        let http = Http::new(url, settings)?;
-        let (mirror, repo) = Mirror::open(settings.cache.as_deref(), url, settings.max_mirror)?;
+    pub(super) fn open(remote: &Remote, settings: &GitSettings) -> Result<(Self, Store)> {
+        let wire = Wire::new(remote, settings)?
+            .ok_or_else(|| Error::internal(format!("{remote} is on no server")))?;
+        let (mirror, repo) = Mirror::open(settings.cache.as_deref(), remote, settings.max_mirror)?;
         let server = Self {
-            http,
+            wire,
             mirror,
-            url: url.clone(),
+            remote: remote.clone(),
             settings: settings.clone(),
             pending: RefCell::default(),
             beside: RefCell::default(),
@@ -69,7 +70,7 @@ impl Server {
     /// Returns a fresh mirror after this one was found damaged.
     pub(super) fn renewed(&self) -> Result<(Self, Store)> {
         self.mirror.quarantine()?;
-        Self::open(&self.url, &self.settings)
+        Self::open(&self.remote, &self.settings)
     }
 
     /// Returns the folder for a commit's pack.
@@ -84,9 +85,10 @@ impl Server {
 
     /// Reads where a branch is, and gets its commit.
     pub(super) fn tip(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Tip> {
+        let _rest = self.wire.rest_at_end();
         // Known first: whoever shares the mirror may note a newer one while we ask.
         let known = self.mirror.tip(branch);
-        let mut advert = self.http.advert("git-upload-pack", clock)?;
+        let mut advert = self.wire.advert("git-upload-pack", clock)?;
         for _ in 0..LAGS {
             let (Some(known), Some(now)) = (known, advert.references.get(name)) else { break };
             if known == *now || !store.reachable(&known)?.contains(now) {
@@ -94,7 +96,7 @@ impl Server {
             }
             // Behind what we saw: a replica that lags, or a branch that was set back.
             clock.sleep(LAG);
-            advert = self.http.advert("git-upload-pack", clock)?;
+            advert = self.wire.advert("git-upload-pack", clock)?;
         }
         self.beside.replace(Shown::in_advert(&advert));
         let Some(id) = advert.references.get(name).copied() else {
@@ -119,6 +121,28 @@ impl Server {
         store.commit(&id).map(Tip::Head)
     }
 
+    /// Reads where a branch is that may have been deleted or rewritten.
+    pub(super) fn glance(
+        &self,
+        store: &Store,
+        branch: &str,
+        name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Glance> {
+        let advert = self.wire.advert("git-upload-pack", clock)?;
+        let Some(id) = advert.references.get(name).copied() else {
+            let before = self.mirror.tip(branch).filter(|id| store.has(id));
+            return Ok(Glance { head: None, before });
+        };
+        if !store.has(&id) {
+            let haves = self.haves(store);
+            let depth = (haves.is_empty() && advert.can("shallow")).then_some(1);
+            self.get(store, id, haves, depth, clock)?;
+        }
+        self.mirror.set_tip(branch, Some(&id))?;
+        Ok(Glance { head: Some(store.commit(&id)?), before: None })
+    }
+
     /// Returns the commit that a branch, a tag or an id names, fetched with nothing before it.
     pub(super) fn revision(
         &self,
@@ -126,7 +150,8 @@ impl Server {
         revision: &str,
         clock: &dyn Clock,
     ) -> Result<Option<ObjectId>> {
-        let advert = self.http.advert("git-upload-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-upload-pack", clock)?;
         let head = (revision == "HEAD").then(|| revision.to_owned());
         let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
             .iter()
@@ -143,10 +168,10 @@ impl Server {
 
     fn rewritten(&self, branch: &str, known: &ObjectId, now: Option<&ObjectId>) -> Error {
         let what = match now {
-            None => format!("branch `{branch}` of {} is gone; it was at {known}", self.url),
+            None => format!("branch `{branch}` of {} is gone; it was at {known}", self.remote),
             Some(now) => format!(
                 "branch `{branch}` of {} was rewritten: it was at {known} and is at {now}, which does not contain it",
-                self.url
+                self.remote
             ),
         };
         Error::guard(what).hint("if that was meant, say so: --accept-rewritten")
@@ -171,7 +196,7 @@ impl Server {
     /// Gets what an [`Ask`] names, and moves the edge of the known history.
     pub(super) fn get_asked(&self, store: &Store, ask: &Ask, clock: &dyn Clock) -> Result<()> {
         let want = ask.want;
-        let edge = fetch(&self.http, &store.repo, ask, clock)?;
+        let edge = fetch(&self.wire, &store.repo, ask, clock)?;
         self.mirror.move_edge(&edge)?;
         store.refresh()?;
         if store.has(&want) {
@@ -179,7 +204,7 @@ impl Server {
         } else {
             // The pack was checked as it came, so something here hides it.
             store.mark_damaged();
-            Err(Error::external(format!("{} sent a pack without commit {want}", self.url)))
+            Err(Error::external(format!("{} sent a pack without commit {want}", self.remote)))
         }
     }
 
@@ -210,7 +235,8 @@ impl Server {
 
     /// Pushes a commit of ours.
     pub(super) fn push(&self, store: &Store, swap: &Swap<'_>, clock: &dyn Clock) -> Result<Pushed> {
-        let advert = self.http.advert("git-receive-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-receive-pack", clock)?;
         self.push_to(store, swap, &advert, clock)
     }
 
@@ -233,12 +259,12 @@ impl Server {
         let pack = self.pack_of(&commit)?;
         let command = Command { old: expected, new: commit, name };
         let how = How { side_band: advert.can("side-band-64k"), atomic: false };
-        match push(&self.http, how, &[command], &pack)?.pop() {
+        match push(&self.wire, how, &[command], &pack)?.pop() {
             Some(Outcome::Known(Pushed::Landed)) => self.landed(store, branch, commit),
             Some(Outcome::Known(pushed)) => Ok(pushed),
             None => Err(Error::internal("a push without a command")),
             Some(Outcome::Unclear(text)) => {
-                let now = self.http.advert("git-upload-pack", clock)?.references.get(name).copied();
+                let now = self.wire.advert("git-upload-pack", clock)?.references.get(name).copied();
                 if now == Some(commit) {
                     self.landed(store, branch, commit)
                 } else if now != expected {

@@ -3,12 +3,13 @@
 use super::knowledge_base::KnowledgeBase;
 use super::organization::Organization;
 use super::tenant::Tenant;
-use super::{BindingRules, clashes};
+use super::{BindingRules, Claim, clashes};
 use crate::error::{Origin, Severity, Violation, Violations};
 use crate::model::binding::BindingKind;
 use crate::model::id::{ClusterId, SubjectId};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An organization, a tenant or a knowledge base that can be rendered.
 #[derive(Clone, Debug)]
@@ -18,36 +19,16 @@ pub struct Subject {
     /// `metadata.name` of its binding.
     pub binding: String,
     /// What templates see as `organization`, `tenant` or `knowledgeBase`.
-    pub context: Value,
+    pub context: Arc<Value>,
     /// The clusters it is placed on, in order.
     pub placed_on: Vec<ClusterId>,
-    /// What it claims outside itself. Bindings that claim the same have failed already; the
-    /// list is for clashes with others, and for people.
+    /// What it claims outside itself. Bindings that claim the same of the fleet have failed
+    /// already; `resolve` looks at the rest, cluster by cluster.
     pub claims: Vec<Claim>,
     /// Where its binding stands.
     pub at: Origin,
     /// Warnings and notices.
     pub warnings: Violations,
-}
-
-/// Something that only one may hold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
-    /// In words: `tunnel id y`, `namespace z`.
-    pub what: String,
-    /// How far it reaches.
-    pub scope: ClaimScope,
-    /// The binding that claims it.
-    pub at: Origin,
-}
-
-/// How far a claim reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ClaimScope {
-    /// One holder on each cluster.
-    Cluster,
-    /// One holder in the fleet.
-    Fleet,
 }
 
 /// Who failed, as far as it is known.
@@ -118,7 +99,7 @@ impl Subjects {
             (Some(id), Ok(warnings)) => {
                 let subject = Subject {
                     binding: org.name.clone().unwrap_or_default(),
-                    context: org.context(),
+                    context: Arc::new(org.context()),
                     placed_on: org.placed_on.clone(),
                     claims: clashes::claims_of_organization(org),
                     at: org.at.clone(),
@@ -152,7 +133,7 @@ impl Subjects {
             (Some(id), Ok(warnings)) => {
                 let subject = Subject {
                     binding: tenant.binding.clone(),
-                    context: tenant.context(rules),
+                    context: Arc::new(tenant.context(rules)),
                     claims: clashes::claims_of_tenant(&tenant),
                     placed_on: tenant.placed_on,
                     at: tenant.at,
@@ -170,15 +151,11 @@ impl Subjects {
 
     pub(super) fn take_knowledge_base(&mut self, base: KnowledgeBase) {
         let known = base.name.clone().map(SubjectId::KnowledgeBase);
-        let context = base.context();
+        let context = Arc::new(base.context());
+        let claims = clashes::claims_of_knowledge_base(&base);
         match (known, split(base.found)) {
             (Some(id), Ok(warnings)) => {
                 let name = base.name.unwrap_or_default();
-                let claims = vec![Claim {
-                    what: format!("knowledge base name {name}"),
-                    scope: ClaimScope::Fleet,
-                    at: base.at.clone(),
-                }];
                 let subject = Subject {
                     id,
                     binding: name.clone(),

@@ -48,6 +48,7 @@ pub fn check(
 ) -> Result<Vec<Refusal>> {
     let remain: BTreeSet<SubjectId> = after.keys().filter_map(|p| super::base::subject_of(p)).collect();
     let gone: BTreeSet<SubjectId> = before.subjects().filter(|s| !remain.contains(s)).cloned().collect();
+    let moving = super::moved::moving(&gone, cluster);
     let mut vanishing = find(cluster, before, after, base)?;
     let mut refused: BTreeMap<SubjectId, Vec<Violation>> = BTreeMap::new();
     let mut refuse = |subject: &SubjectId, message: String, allow: String| {
@@ -59,12 +60,19 @@ pub fn check(
     for subject in gone.iter().filter(|s| **s != SubjectId::Cluster) {
         let allow = subject_name(subject);
         if !rules.allow_delete.allows(&allow) && !is_knowledge_base(subject) {
-            refuse(subject, format!("{subject} would be deleted from {id}"), allow);
+            let message = match moving.get(subject) {
+                Some(to) => format!("{subject} would move to the organization `{to}` on {id}"),
+                None => format!("{subject} would be deleted from {id}"),
+            };
+            refuse(subject, message, allow);
         }
     }
-    // What an allowed name covers counts nowhere else.
-    vanishing
-        .retain(|v| !(gone.contains(&v.subject) && rules.allow_delete.allows(&subject_name(&v.subject))));
+    // What an allowed name covers counts nowhere else. A tenant that moves keeps its Application
+    // and its objects, so the one question above is all there is to ask.
+    vanishing.retain(|v| {
+        !(gone.contains(&v.subject)
+            && (moving.contains_key(&v.subject) || rules.allow_delete.allows(&subject_name(&v.subject))))
+    });
     vanishing.retain(|v| {
         let (kind, allow) = match v.reference.kind.as_str() {
             "Namespace" if v.reference.group.is_empty() => {

@@ -1,13 +1,12 @@
 //! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
 
-use crate::definition::Definitions;
-use crate::model::fleet::Fleet;
+use crate::definition::{Definitions, Failed};
+use crate::model::fleet::{Fleet, SubjectView};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
-    BindingRules, ClusterView, FailedIdentity, Subject, Subjects, resolve_bindings,
+    BindingRules, ClusterView, Clusters, FailedIdentity, Subject, Subjects, UnreadCluster, resolve_bindings,
 };
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +23,15 @@ pub fn resolve(definitions: &Definitions) -> Subjects {
         .collect();
     let rules = BindingRules::new(&definitions.settings.tenants, dispatchers(definitions));
     let files = &definitions.bindings;
-    resolve_bindings(&files.documents, &files.unreadable, &clusters, &rules)
+    let unread: Vec<UnreadCluster> = definitions.failed_clusters.iter().map(unread).collect();
+    let clusters = Clusters { known: &clusters, unread: &unread };
+    resolve_bindings(&files.documents, &files.unreadable, clusters, &rules)
+}
+
+fn unread(failed: &Failed) -> UnreadCluster {
+    let file =
+        failed.why.iter().find_map(|v| v.at.as_ref()).map_or_else(|| "clusters".into(), |at| at.file.clone());
+    UnreadCluster { name: failed.who.clone(), file }
 }
 
 /// Returns the names of the dispatcher catalog: its components' ids below `dispatchers/`.
@@ -35,7 +42,7 @@ fn dispatchers(definitions: &Definitions) -> Vec<String> {
 
 /// Fills in the subjects of every cluster.
 pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
-    let subjects = fleet.subjects.clone();
+    let subjects = &fleet.subjects;
     fleet.may_delete.organizations = subjects.may_delete.organizations;
     fleet.may_delete.tenants = subjects.may_delete.tenants;
     fleet.may_delete.knowledge_bases = subjects.may_delete.knowledge_bases;
@@ -43,12 +50,12 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
     let all = [&subjects.organizations, &subjects.tenants, &subjects.knowledge_bases];
     for subject in all.into_iter().flat_map(BTreeMap::values) {
         fleet.notices.extend(subject.warnings.iter().cloned());
-        let view = Arc::new(view(subject, &subjects));
+        let view = view(subject, subjects);
         for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
             cluster.subjects.insert(subject.id.clone(), view.clone());
         }
     }
-    for failed in &subjects.failed {
+    for failed in &fleet.subjects.failed {
         match &failed.id {
             FailedIdentity::Subject(id) => {
                 for definition in &definitions.clusters {
@@ -64,14 +71,15 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
 }
 
 /// Returns what the templates of a subject see of it and of its parents.
-fn view(subject: &Subject, all: &Subjects) -> Value {
+fn view(subject: &Subject, all: &Subjects) -> SubjectView {
+    let own = subject.context.clone();
     match &subject.id {
-        SubjectId::Cluster => json!({}),
-        SubjectId::Organization(_) => json!({"organization": subject.context}),
+        SubjectId::Cluster => Arc::new([]),
+        SubjectId::Organization(_) => Arc::new([("organization", own)]),
         SubjectId::Tenant { organization, .. } => {
-            let parent = all.organizations.get(organization).map_or(Value::Null, |o| o.context.clone());
-            json!({"tenant": subject.context, "organization": parent})
+            let parent = all.organizations.get(organization).map(|o| o.context.clone());
+            Arc::new([("tenant", own), ("organization", parent.unwrap_or_default())])
         }
-        SubjectId::KnowledgeBase(_) => json!({"knowledgeBase": subject.context}),
+        SubjectId::KnowledgeBase(_) => Arc::new([("knowledgeBase", own)]),
     }
 }

@@ -170,7 +170,8 @@ impl Repository {
         along: Option<(&Along<'_>, u32)>,
     ) -> Result<(ObjectId, Vec<Move>)> {
         let mut moves = Vec::new();
-        let commit = self.commit_with(on, edits, message, who, &mut |sink, commit| {
+        let parents: Vec<ObjectId> = on.into_iter().collect();
+        let commit = self.commit_with(&parents, on, edits, message, who, &mut |sink, commit| {
             let Some((along, tries)) = along else { return Ok(()) };
             moves.extend(self.fleet_move(along.fleet, commit));
             let text = (along.note)(&Made { commit, base: on, tries });

@@ -45,7 +45,7 @@ impl Server {
 
     /// Asks the server again where its references are.
     pub(super) fn look(&self, clock: &dyn Clock) -> Result<()> {
-        let advert = self.http.advert("git-upload-pack", clock)?;
+        let advert = self.wire.advert("git-upload-pack", clock)?;
         self.beside.replace(Shown::in_advert(&advert));
         Ok(())
     }
@@ -109,7 +109,8 @@ impl Server {
         clock: &dyn Clock,
     ) -> Result<(Pushed, bool)> {
         let Swap { branch, name, commit, expected } = *swap;
-        let advert = self.http.advert("git-receive-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-receive-pack", clock)?;
         let now = |name: &str| advert.references.get(name).copied();
         let free = now(name) == expected && expected != Some(commit);
         let still = along.iter().all(|beside| now(&beside.name) == beside.old);
@@ -118,7 +119,7 @@ impl Server {
             let mut commands = vec![Command { old: expected, new: commit, name }];
             commands.extend(along.iter().map(Move::command));
             let how = How { side_band: advert.can("side-band-64k"), atomic: true };
-            let outcomes = push(&self.http, how, &commands, &pack)?;
+            let outcomes = push(&self.wire, how, &commands, &pack)?;
             match outcomes.first() {
                 Some(Outcome::Known(Pushed::Landed)) => {
                     let pushed = self.landed(store, branch, commit)?;
@@ -143,7 +144,8 @@ impl Server {
         pack: Option<PathBuf>,
         clock: &dyn Clock,
     ) -> Result<Vec<Moved>> {
-        let advert = self.http.advert("git-receive-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-receive-pack", clock)?;
         let still = |beside: &&Move| advert.references.get(&beside.name).copied() == beside.old;
         let due: Vec<&Move> = moves.iter().filter(still).collect();
         let bytes = match &pack {
@@ -156,7 +158,7 @@ impl Server {
         let how = How { side_band: advert.can("side-band-64k"), atomic: false };
         let outcomes = match commands.is_empty() {
             true => Vec::new(),
-            false => push(&self.http, how, &commands, &bytes)?,
+            false => push(&self.wire, how, &commands, &bytes)?,
         };
         let came = |beside: &Move| {
             let place = due.iter().position(|other| other.name == beside.name)?;

@@ -1,8 +1,8 @@
 //! Gets a pack with what is missing here.
 
 use super::super::clock::Clock;
-use super::http::Http;
 use super::pkt::{self, Bands, Packet, broken};
+use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
 use std::io::{self, Read, Write};
@@ -31,14 +31,14 @@ pub(in super::super) struct Edge {
 
 /// Fetches into a repository's object folder; the pack is visible afterwards.
 pub(in super::super) fn fetch(
-    http: &Http,
+    wire: &Wire,
     repo: &git2::Repository,
     ask: &Ask,
     clock: &dyn Clock,
 ) -> Result<Edge> {
     let body = request(ask);
     let folder = repo.path().join("objects/pack");
-    http.ask("git-upload-pack", &body, clock, |reader| {
+    wire.ask("git-upload-pack", &body, clock, |reader| {
         let reader = &mut Bounded { reader, left: ask.most };
         let edge = if ask.depth.is_some() { read_edge(reader)? } else { Edge::default() };
         let first = skip_acknowledgements(reader)?;

@@ -2,8 +2,9 @@
 
 use super::super::repository::Pushed;
 use super::answer::{Meaning, clean, meaning};
-use super::http::{Failure, Http};
+use super::failure::Failure;
 use super::pkt::{self, Bands, Packet, broken};
+use super::wire::Wire;
 use crate::error::Result;
 use crate::model::tree::ObjectId;
 use std::collections::BTreeMap;
@@ -49,20 +50,22 @@ pub(in super::super) struct How {
 
 /// Pushes references; returns the outcome of each, in the order of the commands.
 pub(in super::super) fn push(
-    http: &Http,
+    wire: &Wire,
     how: How,
     commands: &[Command<'_>],
     pack: &[u8],
 ) -> Result<Vec<Outcome>> {
     let body = request(how, commands, pack);
     let all = |pushed: Pushed| vec![Outcome::Known(pushed); commands.len()];
-    match http.call("git-receive-pack", body, |reader| read_report(reader, how.side_band)) {
+    match wire.call("git-receive-pack", body, |reader| read_report(reader, how.side_band)) {
         Ok(report) => Ok(commands.iter().map(|command| judge(&report, command.name)).collect()),
         Err(failure @ Failure::Status { code: 401 | 403 | 404, .. }) => {
-            Err(http.error("cannot push to", &failure))
+            Err(wire.error("cannot push to", &failure))
         }
         Err(failure @ Failure::Status { code: 413, .. }) => Ok(all(Pushed::Refused(failure.words()))),
-        Err(failure @ Failure::Redirect(_)) => Err(http.error("cannot push to", &failure)),
+        Err(failure @ (Failure::Redirect(_) | Failure::Denied(_))) => {
+            Err(wire.error("cannot push to", &failure))
+        }
         // Whether the server did it before the failure is not to be known from here.
         Err(failure) => Ok(all(Pushed::Unknown(failure.words()))),
     }
