@@ -79,6 +79,8 @@ pub struct Cluster<'d> {
     pub view: BTreeMap<&'static str, Part>,
     /// The ids of its components, as its own units see them.
     pub enabled: Part,
+    /// What templates see as `access`: the account and the rights that Hydrant needs on Argo CD.
+    pub access: Part,
     /// The components that serve the cluster, enabled there, by id.
     pub components: Vec<Placed<'d>>,
     /// The components that serve its subjects, with their values.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod argocd;
+mod argocd_access;
 mod catalog;
 mod commit;
 mod common;
@@ -44,3 +45,4 @@ mod tenants_types;
 mod types;
 mod yaml;
 mod yaml_out;
+mod yaml_simple;

@@ -148,6 +148,7 @@ fn resolve_cluster<'d>(
         argocd,
         view: view.into_iter().map(|(name, data)| (name, Part::new(data))).collect(),
         enabled: Part::new(json!([])),
+        access: Part::new(json!({})),
         components: Vec::new(),
         subject_components: Vec::new(),
         subjects: BTreeMap::new(),
