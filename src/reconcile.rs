@@ -199,7 +199,7 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydr
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = request.render.fleet.load()?;
-    let key = shortcut::key(&tree, request, tools.sync.is_some());
+    let key = shortcut::key(&tree, request, tools.sync);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
