@@ -13,16 +13,16 @@ use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet};
-use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::id::{ClusterId, Domain, SubjectId, UnitId};
 use crate::model::settings::Deliver;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
-use crate::model::unit::{Hydrated, Memo, RenderUnit};
+use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
-use crate::stage::units::{Selection, units};
-use crate::stage::{gather, overlay, render, resolve, validate};
+use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
+use crate::stage::{gather, lot, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -120,15 +120,12 @@ fn unknown_selection(fleet: &Fleet<'_>, pick: &Selection) -> Violations {
 pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result<TargetState> {
     let renderer = renderer();
     let progress = tools.progress;
+    tools.memo.begin(&fleet.name);
     progress.stage("rendering", None);
-    let parts = units(fleet, pick, &renderer)
-        .par_bridge()
-        .map(|prepared| {
-            let part = match prepared {
-                Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
-                Ok(unit) => one_unit(&unit, tools.memo),
-                Err((domain, why)) => (domain, Err(why)),
-            };
+    let parts = lots(fleet, pick, &renderer)
+        .par_iter()
+        .map(|planned| {
+            let part = one_lot(planned, tools);
             progress.step();
             part
         })
@@ -137,7 +134,7 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
     if tools.stop.is_set() {
         return Err(Error::external("nothing was delivered: the run was told to stop"));
     }
-    let mut target = gather::gather(fleet, pick, parts);
+    let mut target = gather::gather(fleet, pick, parts)?;
     let complete = |env: &str| {
         pick.clusters.is_empty()
             && pick.organizations.is_empty()
@@ -160,20 +157,38 @@ fn hold_env(fleet: &Fleet<'_>, target: &mut TargetState, v: Violation) {
     }
 }
 
-fn domain_of(unit: &RenderUnit<'_>) -> Domain {
-    Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
+/// Takes a lot from the memo, or renders what the memo does not have of it.
+fn one_lot(planned: &PlannedLot<'_, '_>, tools: &Tools<'_>) -> gather::Outcome {
+    let key = planned.key();
+    if let Some(lot) = tools.memo.lot(&key, planned.cluster(), &planned.subject) {
+        return gather::Outcome { lot, failed: Vec::new() };
+    }
+    let made: Vec<_> = planned.units().into_par_iter().map(|unit| one_unit(unit, tools)).collect();
+    let mut units = Vec::with_capacity(made.len());
+    let mut failed = Vec::new();
+    for part in made {
+        match part {
+            Ok(unit) => units.push(unit),
+            Err(why) => failed.push(why),
+        }
+    }
+    let lot = lot::lot(planned.cluster().clone(), planned.subject.clone(), units);
+    let lot = if tools.stop.is_set() { lot } else { tools.memo.keep(failed.is_empty().then_some(&key), lot) };
+    gather::Outcome { lot, failed }
 }
 
-fn one_unit(unit: &RenderUnit<'_>, memo: &dyn Memo) -> gather::Outcome {
-    let domain = domain_of(unit);
-    if let Some(known) = memo.get(&unit.key) {
-        return (domain, Ok((unit.id.clone(), known)));
+/// A unit that was made, or the domain that it holds and why.
+type Made = Result<(UnitId, Arc<Hydrated>), (Domain, Violations)>;
+
+fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>) -> Made {
+    let unit = prepared?;
+    let domain = || Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() };
+    if tools.stop.is_set() {
+        return Err((domain(), Violations::new()));
     }
-    let made = hydrate_unit(unit).map(Arc::new);
-    if let Ok(hydrated) = &made {
-        memo.put(hydrated);
-    }
-    (domain, made.map(|hydrated| (unit.id.clone(), hydrated)))
+    let known = tools.memo.unit(&unit.key);
+    let made = known.map_or_else(|| hydrate_unit(&unit).map(Arc::new), Ok);
+    made.map(|hydrated| (unit.id.clone(), hydrated)).map_err(|why| (domain(), why))
 }
 
 /// The middle of the line, for one unit.
@@ -191,6 +206,15 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
+    let done = line(request, tools);
+    if tools.memo.is_damaged() {
+        // What was delivered is not delivered twice: the second time finds it there.
+        return line(request, &Tools { memo: &NoMemo, ..*tools });
+    }
+    done
+}
+
+fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = load(&request.render.fleet)?;
     let key = shortcut::key(&tree, request);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
@@ -236,7 +260,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 /// Starts a report with what is held and noticed.
 pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
     let mut report = Report::new(&fleet.name);
-    report.units = target.clusters.values().map(|c| c.units.len()).sum();
+    report.units = target.clusters.values().map(|c| c.ids().count()).sum();
     if !fleet.failed.is_empty() {
         report.hold(None, &fleet.failed);
     }

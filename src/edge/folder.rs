@@ -163,6 +163,10 @@ impl BaseTree for Folder {
         Ok(Some(entries))
     }
 
+    fn has_folder_ids(&self) -> bool {
+        false
+    }
+
     fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>> {
         let path = self.blobs.borrow().get(id).cloned();
         let path =

@@ -10,7 +10,7 @@ use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Where a cluster's manifests go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,13 +60,33 @@ pub struct Cluster<'d> {
     /// The components that serve its subjects, with their values.
     pub subject_components: Vec<Placed<'d>>,
     /// The subjects placed on it, with what templates see of each.
-    pub subjects: BTreeMap<SubjectId, Arc<Value>>,
+    pub subjects: BTreeMap<SubjectId, Arc<SubjectView>>,
     /// Its destination.
     pub destination: Destination,
     /// How changes get there.
     pub deliver: Deliver,
     /// The overlays for all its units, built-in first.
     pub overlays: Overlays,
+}
+
+/// What templates see of a subject and of its parents: the same on all its clusters.
+#[derive(Debug)]
+pub struct SubjectView {
+    /// The data.
+    pub data: Value,
+    digest: OnceLock<blake3::Hash>,
+}
+
+impl SubjectView {
+    /// Returns the view that holds this data.
+    pub fn new(data: Value) -> Self {
+        Self { data, digest: OnceLock::new() }
+    }
+
+    /// Returns the digest of the data, computed once for all clusters.
+    pub fn digest(&self) -> &blake3::Hash {
+        self.digest.get_or_init(|| blake3::hash(self.data.to_string().as_bytes()))
+    }
 }
 
 /// The overlay chain of a cluster's environment.
@@ -132,6 +152,21 @@ pub struct MayDelete {
     pub tenants: bool,
     /// Knowledge bases.
     pub knowledge_bases: bool,
+}
+
+/// Returns true if a subject on a cluster is held: itself, its organization or its cluster.
+pub fn holds(held: &BTreeMap<Domain, Violations>, cluster: &ClusterId, subject: &SubjectId) -> bool {
+    let has = |subject: SubjectId| held.contains_key(&Domain { cluster: cluster.clone(), subject });
+    // A fleet has tens of thousands of subjects, and mostly nothing is held.
+    !held.is_empty()
+        && (has(SubjectId::Cluster)
+            || has(subject.clone())
+            || match subject {
+                SubjectId::Tenant { organization, .. } => {
+                    has(SubjectId::Organization(organization.clone()))
+                }
+                _ => false,
+            })
 }
 
 impl Default for MayDelete {

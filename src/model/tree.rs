@@ -138,6 +138,11 @@ pub trait BaseTree {
 
     /// Returns the content of a file. It is an error if it is larger than the tree allows.
     fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>>;
+
+    /// Returns true if the ids of folders are those of Git: equal ids, equal folders.
+    fn has_folder_ids(&self) -> bool {
+        true
+    }
 }
 
 /// A tree that holds nothing.

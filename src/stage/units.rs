@@ -5,13 +5,15 @@ use super::extras::Extras;
 use super::resolve::base_context;
 use crate::definition::catalog::{Component, NamespaceRule};
 use crate::error::{Violation, Violations};
-use crate::model::fleet::{Cluster, Fleet, Placed};
+use crate::model::fleet::{Cluster, Fleet, Placed, SubjectView, holds};
 use crate::model::id::{ClusterId, Domain, Part, Scope, SubjectId, UnitId};
+use crate::model::lot::LotKey;
 use crate::model::overlay::Step;
 use crate::model::unit::{RenderUnit, UnitKey, Work};
 use crate::model::values::type_name;
 use crate::template::Context;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Which part of a fleet a run is about.
@@ -60,32 +62,74 @@ pub fn units<'f>(
     pick: &'f Selection,
     renderer: &'f str,
 ) -> impl Iterator<Item = Prepared<'f>> + 'f {
-    fleet
-        .clusters
-        .iter()
-        .filter(|c| pick.takes_cluster(&c.id) && !fleet.held.contains_key(&Domain::cluster(c.id.clone())))
-        .flat_map(move |cluster| of_cluster(fleet, cluster, pick, renderer))
+    lots(fleet, pick, renderer).into_iter().flat_map(|lot| lot.units())
 }
 
-fn of_cluster<'f>(
-    fleet: &'f Fleet<'_>,
-    cluster: &'f Cluster<'_>,
-    pick: &'f Selection,
+/// All units of one subject on one cluster, before any of them is prepared.
+pub struct PlannedLot<'f, 'd> {
+    maker: Maker<'f, 'd>,
+    /// The subject.
+    pub subject: SubjectId,
+    /// What templates see of it; nothing of the cluster itself.
+    view: Option<&'f Arc<SubjectView>>,
+    /// The digest of what its cluster gives to all subjects of its scope.
+    common: blake3::Hash,
+}
+
+/// Lists the lots of the selected clusters that are not held as a whole.
+pub fn lots<'f, 'd>(
+    fleet: &'f Fleet<'d>,
+    pick: &Selection,
     renderer: &'f str,
-) -> impl Iterator<Item = Prepared<'f>> + 'f {
-    let maker = Maker { fleet, cluster, renderer };
-    let own = pick
-        .takes_subject(&SubjectId::Cluster)
-        .then(|| cluster.components.iter().flat_map(move |placed| maker.for_cluster(placed)))
-        .into_iter()
-        .flatten();
-    let subjects = cluster
-        .subjects
-        .iter()
-        .filter(move |(subject, _)| pick.takes_subject(subject))
-        .filter(move |(subject, _)| !fleet.held.keys().any(|d| d.holds(&cluster.id, subject)))
-        .flat_map(move |(subject, view)| maker.for_subject(subject, view));
-    own.chain(subjects)
+) -> Vec<PlannedLot<'f, 'd>> {
+    let mut all = Vec::new();
+    let whole = |id: &ClusterId| fleet.held.contains_key(&Domain::cluster(id.clone()));
+    for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id) && !whole(&c.id)) {
+        let maker = Maker { fleet, cluster, renderer };
+        if pick.takes_subject(&SubjectId::Cluster) {
+            let common = maker.common(Scope::Cluster);
+            all.push(PlannedLot { maker, subject: SubjectId::Cluster, view: None, common });
+        }
+        let mut common = BTreeMap::new();
+        for (subject, view) in cluster.subjects.iter().filter(|(subject, _)| pick.takes_subject(subject)) {
+            if holds(&fleet.held, &cluster.id, subject) {
+                continue;
+            }
+            let common = *common.entry(subject.scope()).or_insert_with(|| maker.common(subject.scope()));
+            all.push(PlannedLot { maker, subject: subject.clone(), view: Some(view), common });
+        }
+    }
+    all
+}
+
+impl<'f> PlannedLot<'f, '_> {
+    /// Returns its cluster.
+    pub fn cluster(&self) -> &'f ClusterId {
+        &self.maker.cluster.id
+    }
+
+    /// Returns the hash of everything that its units' bytes depend on: what the cluster gives to
+    /// all subjects of the scope, and the subject's own view.
+    pub fn key(&self) -> LotKey {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.common.as_bytes());
+        if let Some(view) = self.view {
+            hasher.update(view.digest().as_bytes());
+        }
+        hasher.update(format!("{:?}", self.subject).as_bytes());
+        LotKey(*hasher.finalize().as_bytes())
+    }
+
+    /// Prepares its units.
+    pub fn units(&self) -> Vec<Prepared<'f>> {
+        match self.view {
+            None => {
+                let maker = self.maker;
+                maker.cluster.components.iter().flat_map(|placed| maker.for_cluster(placed)).collect()
+            }
+            Some(view) => self.maker.for_subject(&self.subject, view),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -96,6 +140,44 @@ struct Maker<'f, 'd> {
 }
 
 impl<'f, 'd> Maker<'f, 'd> {
+    /// Returns the digest of everything that the cluster gives to the units of a scope: what
+    /// [`base_context`] and the Applications are made of, the components, and their overlays.
+    fn common(self, scope: Scope) -> blake3::Hash {
+        let cluster = self.cluster;
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        part(self.renderer.as_bytes());
+        part(self.fleet.path.as_bytes());
+        part(format!("{:?} {:?}", cluster.id, cluster.destination).as_bytes());
+        part(format!("{:?}", cluster.argocd).as_bytes());
+        part(cluster.view.to_string().as_bytes());
+        part(cluster.global.to_string().as_bytes());
+        for step in cluster.overlays.for_application() {
+            part(step.digest.as_bytes());
+        }
+        let serving = match scope {
+            Scope::Cluster => &cluster.components,
+            _ => &cluster.subject_components,
+        };
+        for placed in serving.iter().filter(|p| p.component.scope() == scope) {
+            let component = placed.component;
+            let key = component.key.to_string();
+            part(key.as_bytes());
+            part(component.digest.as_bytes());
+            part(format!("{} {}", component.wave, component.failed.is_empty()).as_bytes());
+            part(placed.values.to_string().as_bytes());
+            // A step more or less moves the others: how many there are is part of it.
+            let overlays = cluster.overlays.for_component(&key);
+            part(&(overlays.len() as u64).to_le_bytes());
+            for step in overlays {
+                part(step.digest.as_bytes());
+            }
+        }
+        hasher.finalize()
+    }
+
     /// The manifests of a component and its Application; a component with a source has the
     /// Application alone.
     fn for_cluster(self, placed: &'f Placed<'d>) -> Vec<Prepared<'f>> {
@@ -121,7 +203,7 @@ impl<'f, 'd> Maker<'f, 'd> {
     }
 
     /// The manifests of every component of the subject's scope, and its Application.
-    fn for_subject(self, subject: &'f SubjectId, view: &'f Arc<Value>) -> Vec<Prepared<'f>> {
+    fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
         let mut units = Vec::new();
         let serving =
@@ -133,7 +215,7 @@ impl<'f, 'd> Maker<'f, 'd> {
                 continue;
             }
             let mut data = base_context(self.cluster, &placed.values, component.wave);
-            if let (Value::Object(data), Value::Object(own)) = (&mut data, &**view) {
+            if let (Value::Object(data), Value::Object(own)) = (&mut data, &view.data) {
                 data.extend(own.iter().map(|(k, v)| (k.clone(), v.clone())));
             }
             match self.context(component, data) {

@@ -1,7 +1,8 @@
 //! [`TargetState`] × base tree → [`ChangeSet`]: what has to change on one destination.
 //!
 //! Cheap to repeat: a lost race diffs again on the new head and renders nothing. What is
-//! held keeps what the base has; the index files are written from the final tree.
+//! held keeps what the base has; the index files are written from the final tree. Subjects
+//! whose folder has the id that it should have are never opened, on neither side.
 
 mod base;
 mod budget;
@@ -12,11 +13,13 @@ mod index;
 pub use base::BaseCluster;
 pub use budget::AllowDelete;
 pub use foreign::{Drift, Settlement};
+pub(crate) use index::list_components;
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::model::fleet::{Destination, MayDelete};
 use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::lot::{Lot, Units};
 use crate::model::mark::{self, Mark};
 use crate::model::target::{ChangeSet, ClusterChange, ClusterTarget, Refusal, TargetState};
 use crate::model::tree::{BaseTree, Edit, ObjectId};
@@ -52,6 +55,9 @@ pub struct Rules<'a> {
 /// they are new, their bytes.
 pub(crate) type Files = BTreeMap<String, (ObjectId, Option<Arc<[u8]>>)>;
 
+/// The units of the lots that have to be looked into.
+pub(crate) type Opened = Vec<Arc<Units>>;
+
 /// Compares the target with one base.
 ///
 /// # Errors
@@ -86,7 +92,7 @@ fn put_back(target: &TargetState, rules: &Rules<'_>, changes: &mut ChangeSet) ->
             let inside =
                 unit.strip_prefix(&folder_of(rules.path, id)).and_then(|rest| rest.strip_prefix('/'));
             inside.is_some_and(|place| {
-                let subject = base::subject_of(place).unwrap_or(SubjectId::Cluster);
+                let subject = SubjectId::of_path(place).unwrap_or(SubjectId::Cluster);
                 rules.pick.takes_subject(&subject) && !target.holds(id, &subject)
             })
         })
@@ -119,9 +125,8 @@ fn one_cluster(
             return Ok(());
         }
     };
-    let before = BaseCluster::read(base, &folder)?;
     let undecided = |place: &str| {
-        let subject = base::subject_of(&format!("{place}/x")).or_else(|| base::subject_of(place));
+        let subject = SubjectId::of_place(place);
         subject.is_some_and(|s| !rules.pick.takes_subject(&s) || target.holds(id, &s))
     };
     let prefix = id.to_string();
@@ -129,18 +134,22 @@ fn one_cluster(
         rules.release.iter().any(|r| *r == prefix || r.strip_prefix(&prefix) == Some(&format!("/{place}")))
     };
     let held_places = held_in(&folder, &mark, rules.settlement);
-    let honoured = foreign::Honoured::of(&held_places, cluster, &undecided, &released);
+    let honoured = foreign::Honoured::of(&held_places, cluster, &undecided, &released)?;
     let mark = Mark {
         held: honoured.places.iter().map(|(p, id)| (p.clone(), id.map(|i| i.to_string()))).collect(),
         ..mark
     };
     changes.rolled_back.extend(honoured.rolled_back(id, &folder, rules.settlement));
+    let closed = closed(cluster, base, &folder, &held_places, target, rules)?;
+    let before = BaseCluster::read(base, &folder, &closed)?;
+    let open = cluster.lots.iter().filter(|(subject, _)| !closed.contains(subject));
+    let units: Opened = open.map(|(_, lot)| lot.units()).collect::<Result<_>>()?;
     let mut kept: BTreeSet<SubjectId> = held_subjects(id, target, &before);
     // A refusal of the budget holds its domain; the rest is looked at again without it.
     let files = loop {
-        let mut files = final_files(cluster, &before, &kept, rules);
+        let mut files = final_files(&units, &before, &kept, rules);
         honoured.apply(&mut files, &before);
-        let refused = budget::check(id, cluster, &before, &files, base, rules)?;
+        let refused = budget::check(id, &folder, &units, &before, &files, base, rules)?;
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
             break files;
@@ -157,6 +166,34 @@ fn one_cluster(
     let change = compare(&folder, &before, &files, &mut changes.edits);
     changes.clusters.insert(id.clone(), change);
     Ok(())
+}
+
+/// Returns the subjects that need not be looked into: their folder and their Application stand
+/// on the base as they should. What they hold is the same before and after.
+fn closed<'t>(
+    cluster: &'t ClusterTarget,
+    base: &dyn BaseTree,
+    folder: &str,
+    held_places: &BTreeMap<String, Option<ObjectId>>,
+    target: &TargetState,
+    rules: &Rules<'_>,
+) -> Result<BTreeSet<&'t SubjectId>> {
+    // A base without ids of folders says nothing before it is read.
+    if !base.has_folder_ids() {
+        return Ok(BTreeSet::new());
+    }
+    let roots = BaseCluster::roots(base, folder)?;
+    let touched: BTreeSet<SubjectId> = held_places.keys().filter_map(|p| SubjectId::of_place(p)).collect();
+    let same = |subject: &SubjectId, lot: &Lot| {
+        let there = roots.get(subject).copied().unwrap_or_default();
+        lot.summary.folder.is_some()
+            && there.folder == lot.summary.folder
+            && there.application == lot.summary.application
+            && rules.pick.takes_subject(subject)
+            && !touched.contains(subject)
+            && !target.holds(&lot.cluster, subject)
+    };
+    Ok(cluster.lots.iter().filter(|(subject, lot)| same(subject, lot)).map(|(subject, _)| subject).collect())
 }
 
 /// Returns what is held in one cluster's folder, by place: as settled, or as the mark says
@@ -240,18 +277,19 @@ fn held_subjects(id: &ClusterId, target: &TargetState, before: &BaseCluster) -> 
 
 /// Returns the files of all units: the target's, and the base's where something is kept.
 fn final_files(
-    cluster: &ClusterTarget,
+    units: &Opened,
     before: &BaseCluster,
     kept: &BTreeSet<SubjectId>,
     rules: &Rules<'_>,
 ) -> Files {
     let mut files = Files::new();
-    for (_, hydrated) in cluster.units.values().filter(|(unit, _)| !kept.contains(&unit.subject)) {
+    let all = || units.iter().flat_map(|lot| lot.iter());
+    for (_, hydrated) in all().filter(|(unit, _)| !kept.contains(&unit.subject)) {
         for file in &hydrated.files {
             files.insert(file.path.clone(), (file.id, Some(file.bytes.clone())));
         }
     }
-    let wanted: BTreeSet<&SubjectId> = cluster.units.values().map(|(unit, _)| &unit.subject).collect();
+    let wanted: BTreeSet<&SubjectId> = all().map(|(unit, _)| &unit.subject).collect();
     for (path, entry) in &before.files {
         let Some(subject) = before.subject_of(path) else { continue };
         let stays = kept.contains(subject)

@@ -1,7 +1,7 @@
 //! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
 
 use crate::definition::Definitions;
-use crate::model::fleet::Fleet;
+use crate::model::fleet::{Fleet, SubjectView};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
@@ -43,7 +43,7 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
     let all = [&subjects.organizations, &subjects.tenants, &subjects.knowledge_bases];
     for subject in all.into_iter().flat_map(BTreeMap::values) {
         fleet.notices.extend(subject.warnings.iter().cloned());
-        let view = Arc::new(view(subject, &subjects));
+        let view = Arc::new(SubjectView::new(view(subject, &subjects)));
         for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
             cluster.subjects.insert(subject.id.clone(), view.clone());
         }
