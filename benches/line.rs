@@ -98,7 +98,7 @@ impl Scene {
     fn make(tenants: usize) -> Scene {
         let folder = TempDir::new().unwrap();
         fleet::write(folder.path(), Size::tenants(tenants)).unwrap();
-        let request = RenderRequest { fleet: folder.path().into(), ..RenderRequest::default() };
+        let request = RenderRequest { fleet: folder.path().to_owned().into(), ..RenderRequest::default() };
         let mut scene = Scene { _folder: folder, request, edits: Vec::new() };
         let definitions = scene.definitions();
         let fleet = resolve(&definitions, &scene.request);
@@ -118,7 +118,14 @@ fn resolve<'d>(definitions: &'d Definitions, request: &RenderRequest) -> Fleet<'
 
 fn hydrate(definitions: &Definitions, request: &RenderRequest) -> TargetState {
     let fleet = resolve(definitions, request);
-    let tools = Tools { memo: &NoMemo, progress: &Silent, stop: &Stop::never(), sync: None, quiet: true };
+    let tools = Tools {
+        memo: &NoMemo,
+        progress: &Silent,
+        stop: &Stop::never(),
+        sync: None,
+        types: None,
+        quiet: true,
+    };
     let target = reconcile::hydrate(&fleet, &request.pick, &tools).expect("nobody stops it");
     assert!(target.held.is_empty(), "the fleet must render: {:?}", target.held);
     target

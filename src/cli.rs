@@ -78,9 +78,9 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Fleet")]
 pub struct FleetArgs {
-    /// The fleet's folder: it holds clusters/
-    #[arg(long, value_name = "DIR", default_value = ".", env = "HYDRANT_FLEET")]
-    pub fleet: PathBuf,
+    /// The fleet: the folder that holds clusters/, or a repository as URL[//FOLDER][?ref=REVISION]
+    #[arg(long, value_name = "DIR|URL", default_value = ".", env = "HYDRANT_FLEET")]
+    pub fleet: String,
     /// Only these environments
     #[arg(long, value_name = "ENV", value_delimiter = ',', env = "HYDRANT_ENV")]
     pub env: Vec<String>,
@@ -96,6 +96,21 @@ pub struct FleetArgs {
     /// Check cluster.yaml by the schema of the clusters repository alone
     #[arg(long, env = "HYDRANT_STRICT_COMPAT", value_parser = clap::builder::FalseyValueParser::new())]
     pub strict_compat: bool,
+    /// How repositories are reached
+    #[command(flatten)]
+    pub git: GitArgs,
+}
+
+/// How repositories are reached, that of the fleet too.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Git")]
+pub struct GitArgs {
+    /// A file of certificates (PEM) to trust beside the system's
+    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The folder of caches; safe to delete
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
+    pub cache: Option<PathBuf>,
 }
 
 /// Where changes go.
@@ -130,15 +145,9 @@ pub struct DestinationArgs {
     /// Go on although the branch was rewritten or deleted since the last run
     #[arg(long, env = "HYDRANT_ACCEPT_REWRITTEN", value_parser = clap::builder::FalseyValueParser::new())]
     pub accept_rewritten: bool,
-    /// A file of certificates (PEM) to trust beside the system's
-    #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
-    pub ca_file: Option<PathBuf>,
     /// Append each request to Argo CD and each outcome to this file, one JSON object a line
     #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT")]
     pub audit: Option<PathBuf>,
-    /// The folder of caches; safe to delete
-    #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
-    pub cache: Option<PathBuf>,
 }
 
 /// `hydrant run`.
@@ -262,6 +271,10 @@ pub struct RenderArgs {
     /// The form of the difference
     #[arg(long, value_enum, default_value_t, env = "HYDRANT_FORMAT")]
     pub format: DiffFormat,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// End with 1 when something would change
     #[arg(long, env = "HYDRANT_EXIT_CODE", value_parser = clap::builder::FalseyValueParser::new())]
     pub exit_code: bool,
@@ -288,6 +301,10 @@ pub struct ValidateArgs {
     /// What to check
     #[command(flatten)]
     pub fleet: FleetArgs,
+    /// Check every rendered object against the types in this folder: CustomResourceDefinitions
+    /// (YAML or JSON) and Kubernetes' OpenAPI document
+    #[arg(long, value_name = "DIR", env = "HYDRANT_CRDS")]
+    pub crds: Option<PathBuf>,
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! Raw settings (flags, environment, hydrant.yaml) resolved once into what a run is told.
 
+use crate::edge::fleet::FleetPlace;
 use crate::edge::git::GitSettings;
 use crate::error::{Error, Result};
 use crate::stage::diff::{AllowDelete, Drift};
@@ -9,8 +10,8 @@ use std::path::PathBuf;
 /// What every command that renders is told.
 #[derive(Clone, Debug, Default)]
 pub struct RenderRequest {
-    /// The fleet's folder.
-    pub fleet: PathBuf,
+    /// Where the fleet lies.
+    pub fleet: FleetPlace,
     /// What the run is about.
     pub pick: Selection,
     /// Check cluster.yaml by the original schema alone.

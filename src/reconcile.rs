@@ -9,7 +9,6 @@ use crate::definition::tree::Tree;
 use crate::definition::{Definitions, Source, Strictness, define};
 use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
-use crate::edge::load::load;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet};
@@ -21,6 +20,7 @@ use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
+use crate::stage::types::Types;
 use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
 use crate::stage::{gather, lot, overlay, render, resolve, validate};
 use crate::stop::Stop;
@@ -48,6 +48,8 @@ pub struct Tools<'a> {
     pub stop: &'a Stop,
     /// How far Argo CD is followed after a delivery; not at all without.
     pub sync: Option<&'a Wish>,
+    /// The types that every object is checked against, if some were given.
+    pub types: Option<&'a Types>,
     /// Say less.
     pub quiet: bool,
 }
@@ -57,7 +59,7 @@ pub struct Tools<'a> {
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn definitions(request: &RenderRequest) -> Result<Definitions> {
-    let (tree, source) = load(&request.fleet)?;
+    let (tree, source) = request.fleet.load()?;
     defined(tree, source, request)
 }
 
@@ -146,6 +148,9 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
             false => target.notices.push(v),
         }
     }
+    if let Some(types) = tools.types {
+        types.check_target(&mut target)?;
+    }
     Ok(target)
 }
 
@@ -160,10 +165,12 @@ fn hold_env(fleet: &Fleet<'_>, target: &mut TargetState, v: Violation) {
 /// Takes a lot from the memo, or renders what the memo does not have of it.
 fn one_lot(planned: &PlannedLot<'_, '_>, tools: &Tools<'_>) -> gather::Outcome {
     let key = planned.key();
-    if let Some(lot) = tools.memo.lot(&key, planned.cluster(), &planned.subject) {
+    // The key does not cover the types, so what is remembered was not checked against them.
+    let memo: &dyn Memo = if tools.types.is_some() { &NoMemo } else { tools.memo };
+    if let Some(lot) = memo.lot(&key, planned.cluster(), &planned.subject) {
         return gather::Outcome { lot, failed: Vec::new() };
     }
-    let made: Vec<_> = planned.units().into_par_iter().map(|unit| one_unit(unit, tools)).collect();
+    let made: Vec<_> = planned.units().into_par_iter().map(|unit| one_unit(unit, tools, memo)).collect();
     let mut units = Vec::with_capacity(made.len());
     let mut failed = Vec::new();
     for part in made {
@@ -173,21 +180,21 @@ fn one_lot(planned: &PlannedLot<'_, '_>, tools: &Tools<'_>) -> gather::Outcome {
         }
     }
     let lot = lot::lot(planned.cluster().clone(), planned.subject.clone(), units);
-    let lot = if tools.stop.is_set() { lot } else { tools.memo.keep(failed.is_empty().then_some(&key), lot) };
+    let lot = if tools.stop.is_set() { lot } else { memo.keep(failed.is_empty().then_some(&key), lot) };
     gather::Outcome { lot, failed }
 }
 
 /// A unit that was made, or the domain that it holds and why.
 type Made = Result<(UnitId, Arc<Hydrated>), (Domain, Violations)>;
 
-fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>) -> Made {
+fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>, memo: &dyn Memo) -> Made {
     let unit = prepared?;
     let domain = || Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() };
     if tools.stop.is_set() {
         return Err((domain(), Violations::new()));
     }
-    let known = tools.memo.unit(&unit.key);
-    let made = known.map_or_else(|| hydrate_unit(&unit).map(Arc::new), Ok);
+    let known = memo.unit(&unit.key);
+    let made = known.map_or_else(|| hydrate_unit(&unit, tools.types).map(Arc::new), Ok);
     made.map(|hydrated| (unit.id.clone(), hydrated)).map_err(|why| (domain(), why))
 }
 
@@ -195,10 +202,10 @@ fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>) -> Made {
 ///
 /// # Errors
 /// Whatever is wrong with it.
-pub fn hydrate_unit(unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
+pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydrated, Violations> {
     let rendered = render::render(unit)?;
     let overlaid = overlay::overlay(rendered, unit)?;
-    validate::validate(overlaid, unit)
+    validate::validate(overlaid, unit, types)
 }
 
 /// Runs the whole line once.
@@ -215,7 +222,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 }
 
 fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
-    let (tree, source) = load(&request.render.fleet)?;
+    let (tree, source) = request.render.fleet.load()?;
     let key = shortcut::key(&tree, request);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);

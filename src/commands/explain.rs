@@ -2,7 +2,6 @@
 
 use super::print;
 use crate::cli::{ExplainComponents, ExplainValues};
-use crate::config::RenderRequest;
 use crate::error::{Error, Result};
 use crate::model::fleet::Cluster;
 use crate::reconcile;
@@ -14,7 +13,7 @@ use serde_json::Value;
 /// # Errors
 /// A fleet that cannot be read, or a key that nothing has.
 pub fn values(args: &ExplainValues) -> Result<u8> {
-    let request = RenderRequest::from(&args.fleet);
+    let request = super::rendering(&args.fleet)?;
     let definitions = reconcile::definitions(&request)?;
     let fleet = reconcile::fleet(&definitions, &request.pick)?;
     let mut out = String::new();
@@ -81,7 +80,7 @@ fn shown(value: &Value) -> String {
 /// # Errors
 /// A fleet that cannot be read.
 pub fn components(args: &ExplainComponents) -> Result<u8> {
-    let request = RenderRequest::from(&args.fleet);
+    let request = super::rendering(&args.fleet)?;
     let definitions = reconcile::definitions(&request)?;
     let fleet = reconcile::fleet(&definitions, &request.pick)?;
     let mut out = String::new();

@@ -33,7 +33,7 @@ pub struct Yielded {
 /// # Errors
 /// As [`explain`].
 pub fn run(args: &ExplainBinding) -> Result<u8> {
-    super::print(&explain(&RenderRequest::from(&args.fleet), &args.name)?)?;
+    super::print(&explain(&super::rendering(&args.fleet)?, &args.name)?)?;
     Ok(0)
 }
 

@@ -32,7 +32,7 @@ pub struct SecretReference {
 /// # Errors
 /// A fleet that cannot be read.
 pub fn run(args: &ExplainSecrets) -> Result<u8> {
-    let found = references(&RenderRequest::from(&args.fleet))?;
+    let found = references(&super::rendering(&args.fleet)?)?;
     super::print_list(&found, &table(&found), args.format)?;
     Ok(0)
 }

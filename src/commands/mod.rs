@@ -13,8 +13,9 @@ pub mod sync;
 mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, TableFormat, Wait, WaitArgs};
+use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
+use crate::edge::fleet::FleetPlace;
 use crate::edge::git::{Credentials, GitSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ use crate::model::lot::{Lot, LotKey};
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
+use crate::stage::types::Types;
 use crate::stage::units::Selection;
 use crate::telemetry;
 use std::io::Write as _;
@@ -94,29 +96,53 @@ fn print(text: &str) -> Result<()> {
         .map_err(|e| Error::external("the result could not be written to stdout").because(e))
 }
 
-impl From<&FleetArgs> for RenderRequest {
-    fn from(args: &FleetArgs) -> Self {
-        RenderRequest {
-            fleet: args.fleet.clone(),
-            pick: Selection {
-                envs: args.env.clone(),
-                clusters: args.cluster.clone(),
-                organizations: args.organization.clone(),
-            },
-            strict_compat: args.strict_compat,
-            path: args.path.clone(),
-        }
-    }
+/// Gathers what a command that renders is told.
+///
+/// # Errors
+/// A fleet's address that cannot be understood; credentials that are set in halves.
+fn rendering(args: &FleetArgs) -> Result<RenderRequest> {
+    let fleet = FleetPlace::parse(&args.fleet, || {
+        let credentials = Credentials::of_fleet(variable)?;
+        Ok(GitSettings { credentials, ..git_settings(&args.git)? })
+    })?;
+    Ok(RenderRequest {
+        fleet,
+        pick: Selection {
+            envs: args.env.clone(),
+            clusters: args.cluster.clone(),
+            organizations: args.organization.clone(),
+        },
+        strict_compat: args.strict_compat,
+        path: args.path.clone(),
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Gathers how repositories are reached.
+///
+/// # Errors
+/// Credentials that are set in halves, or in a file that cannot be read.
+fn git_settings(args: &GitArgs) -> Result<GitSettings> {
+    Ok(GitSettings {
+        credentials: Credentials::from_environment(variable)?,
+        ca_file: args.ca_file.clone(),
+        proxy: variable("HYDRANT_PROXY").map(Secret::new),
+        cache: cache_folder(args).map(|c| c.join("git")),
+        ..GitSettings::default()
+    })
 }
 
 /// Gathers what a delivery is told, from flags and the environment.
 ///
 /// # Errors
-/// Credentials that are set in halves, or in a file that cannot be read.
+/// A fleet's address that cannot be understood; credentials that are set in halves, or in a
+/// file that cannot be read.
 fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let mut request = DeliveryRequest {
-        render: fleet.into(),
+    Ok(DeliveryRequest {
+        render: rendering(fleet)?,
         repo: to.repo.clone(),
         branch: to.branch.clone(),
         create_branch: to.create_branch,
@@ -127,20 +153,11 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         allow_older: to.allow_older,
         author: author.cloned(),
         seconds: now(),
-        git: GitSettings {
-            credentials: Credentials::from_environment(variable)?,
-            ca_file: to.ca_file.clone(),
-            proxy: variable("HYDRANT_PROXY").map(Secret::new),
-            accept_rewritten: to.accept_rewritten,
-            ..GitSettings::default()
-        },
+        git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
-        cache: to.cache.clone(),
-    };
-    request.cache = cache_folder(&request);
-    request.git.cache = request.cache.as_ref().map(|c| c.join("git"));
-    Ok(request)
+        cache: cache_folder(&fleet.git),
+    })
 }
 
 /// The memo of a run: on disk where there is a cache folder.
@@ -201,6 +218,21 @@ fn wish(args: &WaitArgs) -> Wish {
     Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
 }
 
+/// Reads the types of `--crds`.
+///
+/// # Errors
+/// A folder that cannot be read, or that gives no types.
+fn types(folder: Option<&Path>) -> Result<Option<Types>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let tree = crate::edge::fleet::load_folder(folder)?;
+    let types = Types::read(&tree).map_err(|why| {
+        Error::input(format!("nothing was checked: the types in {} cannot be read", folder.display()))
+            .with(why)
+    })?;
+    tracing::debug!("{} types in {}", types.len(), folder.display());
+    Ok(Some(types))
+}
+
 /// Opens the memo of a run.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
     let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
@@ -209,10 +241,9 @@ fn memo(request: &DeliveryRequest) -> AnyMemo {
 }
 
 /// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.
-fn cache_folder(request: &DeliveryRequest) -> Option<PathBuf> {
+fn cache_folder(args: &GitArgs) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    request
-        .cache
+    args.cache
         .clone()
         .or_else(|| set("XDG_CACHE_HOME").map(|c| c.join("hydrant")))
         .or_else(|| set("HOME").map(|home| home.join(".cache/hydrant")))

@@ -1,6 +1,6 @@
 //! `hydrant render`: the line up to diff; shows what would change, or writes it into a folder.
 
-use super::{delivery, show, write_report};
+use super::{delivery, show, types, write_report};
 use crate::cli::{DiffFormat, RenderArgs};
 use crate::edge::folder::Folder;
 use crate::edge::git::{GitSettings, Remote, Repository, Tip};
@@ -21,13 +21,21 @@ use crate::telemetry::{Shown, colours_on_stdout};
 /// A fleet of which nothing can be said, or a folder that is not ours to write.
 pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None)?;
+    let types = types(args.crds.as_deref())?;
     let definitions = reconcile::definitions(&request.render)?;
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
     let memo = super::memo(&request);
     let mut target = reconcile::hydrate(
         &fleet,
         &request.render.pick,
-        &Tools { memo: &memo, progress: &Shown::new(quiet), stop: &Stop::never(), sync: None, quiet },
+        &Tools {
+            memo: &memo,
+            progress: &Shown::new(quiet),
+            stop: &Stop::never(),
+            sync: None,
+            types: types.as_ref(),
+            quiet,
+        },
     )?;
     memo.save();
     let mut report = reconcile::start_report(&fleet, &target);

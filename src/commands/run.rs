@@ -32,7 +32,7 @@ fn once(args: &RunArgs, quiet: bool, stop: &Stop) -> Result<u8> {
     let memo = super::memo(&request);
     let wish = super::wish(&args.wait);
     let sync = Some(&wish).filter(|_| !args.no_sync);
-    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop, sync, quiet };
+    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop, sync, types: None, quiet };
     let report = reconcile::run(&request, &tools)?;
     memo.save();
     show::report(&report, quiet);

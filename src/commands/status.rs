@@ -32,7 +32,8 @@ pub fn run(args: &StatusArgs, quiet: bool) -> Result<u8> {
     let request = super::delivery(&args.fleet, &args.destination, None)?;
     let memo = super::memo(&request);
     let progress = Shown::new(quiet);
-    let tools = Tools { memo: &memo, progress: &progress, stop: &Stop::never(), sync: None, quiet };
+    let tools =
+        Tools { memo: &memo, progress: &progress, stop: &Stop::never(), sync: None, types: None, quiet };
     let all = statuses(&request, &tools, &|name| std::env::var(name).ok())?;
     super::print_list(&all, &status::table(&all), args.format)?;
     Ok(0)

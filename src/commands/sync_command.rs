@@ -31,7 +31,8 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
     }
     let memo = super::memo(&request);
     let stop = Stop::never();
-    let tools = Tools { memo: &memo, progress: &Shown::new(quiet), stop: &stop, sync: None, quiet };
+    let tools =
+        Tools { memo: &memo, progress: &Shown::new(quiet), stop: &stop, sync: None, types: None, quiet };
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, &tools)?;
     let all = reconcile::destinations(&fleet, &mut target, &request);
     let follower = Follower {

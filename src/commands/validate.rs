@@ -1,8 +1,7 @@
 //! `hydrant validate`: the line up to gather, without Git and without network.
 
-use super::{show, write_report};
+use super::{show, types, write_report};
 use crate::cli::ValidateArgs;
-use crate::config::RenderRequest;
 use crate::error::{Result, Violation};
 use crate::model::unit::NoMemo;
 use crate::reconcile::{self, Tools};
@@ -16,7 +15,8 @@ use crate::telemetry::Shown;
 /// # Errors
 /// A fleet of which nothing can be said.
 pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
-    let request = RenderRequest::from(&args.fleet);
+    let request = super::rendering(&args.fleet)?;
+    let types = types(args.crds.as_deref())?;
     let definitions = reconcile::definitions(&request)?;
     let mut fleet = reconcile::fleet(&definitions, &request.pick)?;
     for cluster in &fleet.clusters {
@@ -28,7 +28,14 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     let target = reconcile::hydrate(
         &fleet,
         &request.pick,
-        &Tools { memo: &NoMemo, progress: &Shown::new(quiet), stop: &Stop::never(), sync: None, quiet },
+        &Tools {
+            memo: &NoMemo,
+            progress: &Shown::new(quiet),
+            stop: &Stop::never(),
+            sync: None,
+            types: types.as_ref(),
+            quiet,
+        },
     )?;
     let mut report = reconcile::start_report(&fleet, &target);
     for id in target.clusters.keys().filter(|id| !target.holds(id, &crate::model::id::SubjectId::Cluster)) {

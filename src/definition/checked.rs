@@ -70,9 +70,7 @@ impl Checker {
                     found.push(Violation::error("this key is required and missing").key(join(name)));
                 }
                 ValidationErrorKind::Type { kind } => {
-                    let message =
-                        format!("expected {}, found {}", wanted(kind), found_type(error.instance()));
-                    found.push(Violation::error(message).key(key));
+                    found.push(Violation::error(type_message(kind, error.instance())).key(key));
                 }
                 _ => found.push(Violation::error(error.masked().to_string()).key(key)),
             }
@@ -129,7 +127,7 @@ fn describe(
             v.message = "this key is required and missing".into();
         }
         ValidationErrorKind::Type { kind } => {
-            v.message = format!("expected {}, found {}", wanted(kind), found_type(error.instance()));
+            v.message = type_message(kind, error.instance());
             v.hint = quote_hint(node, kind, pointer.rsplit('/').next().unwrap_or(""));
         }
         ValidationErrorKind::Enum { .. } | ValidationErrorKind::OneOfNotValid { .. }
@@ -187,6 +185,11 @@ fn known_keys(schema: &Value, error: &ValidationError<'_>) -> Vec<String> {
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
     let properties = schema.pointer(&format!("{parent}/properties")).and_then(Value::as_object);
     properties.map(|p| p.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Says which type was expected, and which stands there.
+pub fn type_message(kind: &TypeKind, instance: &Value) -> String {
+    format!("expected {}, found {}", wanted(kind), found_type(instance))
 }
 
 fn wanted(kind: &TypeKind) -> String {

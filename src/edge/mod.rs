@@ -3,8 +3,7 @@
 pub mod argocd;
 pub mod clean;
 pub mod embedded;
+pub mod fleet;
 pub mod folder;
 pub mod git;
-pub mod load;
 pub mod memo;
-pub mod source;

@@ -15,5 +15,6 @@ pub mod render;
 pub mod resolve;
 pub mod settle;
 pub mod sync_plan;
+pub mod types;
 pub mod units;
 pub mod validate;

@@ -1,5 +1,6 @@
 //! [`Overlaid`] → [`Hydrated`]: checks the objects of one unit, and prints them as final bytes.
 
+use super::types::Types;
 use super::{firewall, lint, names};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::id::Part;
@@ -16,8 +17,13 @@ const SKIP: &str = "+argocd:skip-file-rendering";
 /// Checks a unit and gives its final files.
 ///
 /// # Errors
-/// Objects that are none, that stand twice, or that carry a secret.
-pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, Violations> {
+/// Objects that are none, that stand twice, that carry a secret, or that do not fit their type
+/// where types are given.
+pub fn validate(
+    overlaid: Overlaid,
+    unit: &RenderUnit<'_>,
+    types: Option<&Types>,
+) -> Result<Hydrated, Violations> {
     let mut found = Violations::new();
     let mut objects: Vec<(ObjectRef, Origin, Value)> = Vec::new();
     let (own_namespace, public) = match &unit.work {
@@ -30,6 +36,10 @@ pub fn validate(overlaid: Overlaid, unit: &RenderUnit<'_>) -> Result<Hydrated, V
         check_object(&manifest.value, &manifest.at, &mut found);
         found.extend(firewall::check(&manifest.value, &manifest.at, public));
         found.extend(lint::lint(&manifest.value, &manifest.at));
+        if let Some(types) = types {
+            let wrong = types.check(&manifest.value, &manifest.at, &unit.id.place());
+            found.extend(wrong.unwrap_or_default());
+        }
         let reference = ObjectRef::of(&manifest.value);
         objects.push((reference, manifest.at, manifest.value));
     }

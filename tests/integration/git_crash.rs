@@ -1,9 +1,10 @@
 //! Processes that are killed at any system call, and many that write at once.
 //!
 //! The long runs, whose figures stand in `docs/delivery.md`:
-//! `HYDRANT_CRASH_STRIDE=1 cargo test killed_at` and `HYDRANT_WRITERS=50x10 cargo test processes`.
+//! `HYDRANT_CRASH_STRIDE=1 cargo test killed_at` (over 500 kills) and `HYDRANT_WRITERS=50x10 cargo test processes`.
 
 use crate::common::program;
+use crate::support::fleet::cluster_yaml;
 use crate::support::git::{bare, fsck, git, person_commits, put, who};
 use crate::support::server::GitServer;
 use hydrant::edge::git::{GitSettings, Proposal, Publication, Remote, Repository, publish};
@@ -73,7 +74,10 @@ fn worker_command(remote: &str, cache: &Path, name: &str, count: usize) -> Comma
 
 /// Runs the worker under strace, with this done to the `nth` call of a kind.
 fn disturbed(strace: &Path, remote: &str, cache: &Path, call: &str, what: &str, nth: usize) -> ExitStatus {
-    let inner = worker_command(remote, cache, "ours", 1);
+    under_strace(strace, &worker_command(remote, cache, "ours", 1), call, what, nth)
+}
+
+fn under_strace(strace: &Path, inner: &Command, call: &str, what: &str, nth: usize) -> ExitStatus {
     let mut command = Command::new(strace);
     command
         .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
@@ -112,8 +116,7 @@ fn kill_everywhere(calls: &[&str], remote: &dyn Fn() -> (String, PathBuf)) -> us
             let (url, bare) = remote();
             let cache = tempfile::tempdir().unwrap();
             let status = disturbed(&strace, &url, cache.path(), call, "signal=SIGKILL", nth);
-            // strace ends as its child did.
-            if status.signal() != Some(9) && status.code() != Some(137) {
+            if !was_killed(status) {
                 break;
             }
             kills += 1;
@@ -122,6 +125,11 @@ fn kill_everywhere(calls: &[&str], remote: &dyn Fn() -> (String, PathBuf)) -> us
         }
     }
     kills
+}
+
+/// strace ends as its child did.
+fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9) || status.code() == Some(137)
 }
 
 const FILE_CALLS: [&str; 16] = [
@@ -142,6 +150,9 @@ const FILE_CALLS: [&str; 16] = [
     "fstat,newfstatat,statx",
     "getdents64",
 ];
+
+const NETWORK_CALLS: [&str; 5] =
+    ["connect", "sendto,sendmsg,writev", "recvfrom,recvmsg,readv", "epoll_wait", "socket"];
 
 /// A fresh bare repository each time.
 fn fresh_repository(temp: &Path) -> impl Fn() -> (String, PathBuf) {
@@ -201,8 +212,7 @@ fn a_local_delivery_killed_at_any_file_call_is_finished_by_the_next_run() {
 
 #[test]
 fn a_delivery_to_a_server_killed_at_any_network_or_file_call_is_finished_by_the_next_run() {
-    let mut calls = FILE_CALLS.to_vec();
-    calls.extend(["connect", "sendto,sendmsg,writev", "recvfrom,recvmsg,readv", "epoll_wait", "socket"]);
+    let calls = [&FILE_CALLS[..], &NETWORK_CALLS[..]].concat();
     // The last one lives as long as it is spoken to.
     let servers = std::cell::RefCell::new(Vec::new());
     let kills = kill_everywhere(&calls, &|| {
@@ -214,6 +224,65 @@ fn a_delivery_to_a_server_killed_at_any_network_or_file_call_is_finished_by_the_
     });
     println!("{kills} kills");
     assert!(program("strace").is_none() || kills >= 10, "{kills}");
+}
+
+/// The whole program: a fleet on a server, a repository on another, both mirrors, the memo and
+/// the record of clean runs in one cache; the killed run adds a cluster to what was delivered.
+#[test]
+fn a_whole_run_killed_at_any_network_or_file_call_is_finished_by_the_next_run() {
+    let Some(strace) = program("strace") else { return };
+    let dry = GitServer::start();
+    let add = |name: &str| {
+        let file = format!("clusters/{name}/cluster.yaml");
+        let files = [("overlays/lab/values.yaml", Some("{}\n")), (&file, Some(&cluster_yaml(name, "lab")))];
+        person_commits(&dry.repo, "main", &files, name)
+    };
+    let (one, two) = (add("a"), add("b"));
+    let run = |wet: &str, cache: &Path, revision: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hydrant"));
+        command.args(["run", "--once", "--repo", wet, "--fleet", &format!("{}?ref={revision}", dry.url())]);
+        command.env("SOURCE_DATE_EPOCH", "1700000000").env("HYDRANT_CACHE", cache);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    // The state before: one delivery, and the cache that it left.
+    let (before, after) = (tempfile::tempdir().unwrap(), GitServer::start());
+    let cache = before.path().join("cache");
+    assert!(run(&after.url(), &cache, &one).status().unwrap().success());
+    copy(&after.repo, &before.path().join("wet.git"));
+    assert!(run(&after.url(), &cache, &two).status().unwrap().success());
+    let wanted = git(&after.repo, &["rev-parse", "main^{tree}"]);
+
+    let (mut kills, mut landed) = (0, 0);
+    for (number, call) in FILE_CALLS.iter().chain(&NETWORK_CALLS).enumerate() {
+        let mut nth = 1 + number % (3 * stride());
+        loop {
+            let (wet, temp) = (GitServer::start(), tempfile::tempdir().unwrap());
+            std::fs::remove_dir_all(&wet.repo).unwrap();
+            copy(&before.path().join("wet.git"), &wet.repo);
+            let cache = temp.path().join("cache");
+            assert!(run(&wet.url(), &cache, &one).status().unwrap().success());
+            if !was_killed(under_strace(&strace, &run(&wet.url(), &cache, &two), call, "signal=SIGKILL", nth))
+            {
+                break;
+            }
+            kills += 1;
+            landed += usize::from(git(&wet.repo, &["rev-list", "--count", "main"]) == "2");
+            let again = run(&wet.url(), &cache, &two).output().unwrap();
+            let said = String::from_utf8_lossy(&again.stderr).into_owned();
+            assert!(again.status.success(), "killed at {call} {nth}: {said}");
+            assert_eq!(git(&wet.repo, &["rev-parse", "main^{tree}"]), wanted, "killed at {call} {nth}");
+            assert_eq!(git(&wet.repo, &["rev-list", "--count", "main"]), "2", "killed at {call} {nth}");
+            fsck(&wet.repo);
+            // More calls than in the others, and each costs three runs.
+            nth += 3 * stride();
+        }
+    }
+    println!("{kills} kills, {landed} of them after the push");
+    assert!(kills >= 10, "{kills}");
 }
 
 #[test]

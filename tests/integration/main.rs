@@ -33,5 +33,6 @@ mod tenants_defects;
 mod tenants_fleet;
 mod tenants_rendered;
 mod tenants_types;
+mod types;
 mod yaml;
 mod yaml_out;

@@ -77,7 +77,7 @@ impl Task {
             }
             let session = self.session.clone();
             match session.weigh(fault, &self.app).await {
-                Refused::Final(result) => return Err(result),
+                Refused::Final(result, _) => return Err(result),
                 Refused::Absent(_) => {
                     // `look` confirms it, and finds the near misses.
                     self.look(false).await?;
@@ -100,7 +100,7 @@ impl Task {
         let session = self.session.clone();
         // Not stopped in between: a request on the wire is followed to its answer.
         let answer = session.client.sync(&self.app, body).await;
-        self.audit_call("sync", begun, answer.as_ref().err(), answer.is_ok());
+        self.audit_call("sync", begun, answer.as_ref().err());
         Ok(answer.map(|_| ()))
     }
 
@@ -231,7 +231,7 @@ impl Task {
     pub(super) async fn terminate(&mut self) {
         let begun = self.session.clock.now();
         let answer = self.session.client.terminate(&self.app).await;
-        self.audit_call("terminate", begun, answer.as_ref().err(), answer.is_ok());
+        self.audit_call("terminate", begun, answer.as_ref().err());
         if let Err(fault) = answer {
             tracing::warn!(app = %self.app.name, %fault, "the older operation could not be stopped");
         }

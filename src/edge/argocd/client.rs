@@ -8,12 +8,13 @@ use super::http::{Http, Request};
 use super::settings::{ServerSettings, Timing};
 use super::stream::{self, Watch};
 use super::token::Claims;
+use super::webhook::{Push, WebhookForm};
 use crate::model::sync::{AppRef, ServerId};
 use crate::redact::Secret;
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -90,17 +91,6 @@ impl Windows {
     }
 }
 
-/// A push, as Argo CD's webhook is told about it.
-#[derive(Clone, Debug)]
-pub struct Push<'p> {
-    /// The repository as the Applications name it.
-    pub repo_url: &'p str,
-    /// The branch.
-    pub branch: &'p str,
-    /// The pushed commit.
-    pub after: &'p str,
-}
-
 #[derive(Deserialize)]
 struct CanI {
     value: String,
@@ -125,7 +115,7 @@ impl Client {
         let trace = blake3::hash(run_id.as_bytes()).to_hex().as_str().chars().take(32).collect();
         Ok(Self {
             id: settings.id.clone(),
-            http: Http::new(settings)?,
+            http: Http::new(settings, clock.clone())?,
             settings: settings.clone(),
             token: RwLock::new(token),
             clock,
@@ -169,7 +159,9 @@ impl Client {
     /// # Errors
     /// A fault; if `lost` is set, the request may have been accepted all the same.
     pub async fn sync(&self, app: &AppRef, body: &Value) -> Result<Application, Fault> {
-        let request = Request::new(Method::POST, ["api", "v1", "applications", &app.name, "sync"]).body(body);
+        let bytes = body.to_string().into_bytes();
+        let request =
+            Request::new(Method::POST, ["api", "v1", "applications", &app.name, "sync"]).bytes(&bytes);
         self.json(&request, self.timing.call).await
     }
 
@@ -241,31 +233,30 @@ impl Client {
         stream::open(self.clock.clone(), self.timing.stream_header, self.timing.stream_silence, call).await
     }
 
-    /// Tells Argo CD's webhook about a push, in GitLab's form: its secret is a plain header.
+    /// Tells Argo CD's webhook about a push, in the form that is set or the repository's
+    /// host suggests.
     ///
     /// # Errors
-    /// A fault; success means queued.
+    /// A fault, also for a secret that cannot be read; success means queued.
     pub async fn webhook(&self, push: &Push<'_>) -> Result<(), Fault> {
-        let web = push.repo_url.trim_end_matches('/').trim_end_matches(".git");
-        let body = json!({
-            "object_kind": "push",
-            "event_name": "push",
-            "ref": format!("refs/heads/{}", push.branch.trim_start_matches("refs/heads/")),
-            "before": "",
-            "after": push.after,
-            "checkout_sha": push.after,
-            "project": {"web_url": web, "git_http_url": push.repo_url, "default_branch": push.branch},
-            // No list of files: Argo CD then refreshes every Application of the repository.
-            "commits": [],
-        });
-        let mut request = Request::new(Method::POST, ["api", "webhook"]).body(&body);
-        request.headers.push(("x-gitlab-event", "Push Hook".into()));
-        if let Some(secret) = self.settings.webhook.as_ref().and_then(|w| w.secret.as_ref()) {
-            request.headers.push(("x-gitlab-token", secret.expose().into()));
-        }
+        let settings = self.settings.webhook.as_ref();
+        let form = settings.and_then(|w| w.form).unwrap_or_else(|| WebhookForm::of_repository(push.repo_url));
+        let secret = settings.and_then(|w| w.secret.as_ref()).map(|s| s.read()).transpose();
+        let secret = secret.map_err(|e| Fault::local(FaultKind::Local, e))?;
+        let post = push.post(form, secret.as_ref());
+        let mut request = Request::new(Method::POST, ["api", "webhook"]).bytes(&post.body);
+        request.headers.extend(post.headers.iter().map(|(name, value)| (*name, value.expose().to_owned())));
         // No login there, so no token goes there.
-        self.bytes(&request, self.timing.call, None).await?;
-        Ok(())
+        match self.bytes(&request, self.timing.call, None).await {
+            Ok(_) => Ok(()),
+            Err(mut fault) => {
+                if fault.http == Some(400) {
+                    fault.text =
+                        format!("{} (it has to match `{}` of Argo CD)", fault.text, form.secret_key());
+                }
+                Err(fault)
+            }
+        }
     }
 
     /// Reads the token again; true if it is another one.

@@ -373,14 +373,7 @@ impl Task {
             return Ok(Some(permit));
         }
         self.say("waiting for its turn");
-        let left = self.left();
-        let mut stop = self.shared.stop.clone();
-        tokio::select! {
-            biased;
-            () = super::task::stopped(&mut stop) => Err(SyncResult::Interrupted { last: self.state.clone() }),
-            permit = operations.acquire_owned() => Ok(permit.ok()),
-            () = self.session.clock.sleep(left) => Err(self.timed_out()),
-        }
+        Ok(self.unless_over(operations.acquire_owned()).await?.ok())
     }
 
     /// `Error` means that Argo CD could not even try; with Git or the repo-server down the

@@ -146,7 +146,9 @@ impl Fault {
                 "use the https URL with Argo CD's path prefix; the token is never sent after a redirect"
             }
             NotArgoCd => "the URL does not lead to Argo CD's API; check host, port and path prefix",
-            Tls => "trust the certificate with `caFile:`; for an IP address set `serverName: argocd-server`",
+            Tls => {
+                "trust the certificate with `caFile:`; for an IP address set `serverName: argocd-server`; where a certificate of ours is asked for, set `clientCertFile:`"
+            }
             _ => return None,
         })
     }

@@ -208,17 +208,7 @@ impl Task {
 
     /// One refresh; a fault of it is only logged.
     pub(super) async fn try_refresh(&mut self) -> Step<Option<Application>> {
-        let begun = self.session.clock.now();
-        let session = self.session.clone();
-        let mut stop = self.shared.stop.clone();
-        let answer = tokio::select! {
-            biased;
-            () = stopped(&mut stop) => return Err(SyncResult::Interrupted { last: self.state.clone() }),
-            () = self.session.clock.sleep(self.left()) => return Err(self.timed_out()),
-            answer = session.read(&self.app, true) => answer,
-        };
-        self.audit_request("refresh", begun, answer.as_ref().err());
-        match answer {
+        match self.read(true).await? {
             Ok(app) => {
                 self.last = Some(app.clone());
                 Ok(Some(app))

@@ -4,14 +4,15 @@
 //! The token is set on the request and nowhere else, redirects are never followed, and no
 //! body is read past its bound.
 
+use super::clock::Clock;
 use super::fault::{Fault, FaultKind, classify};
 use super::settings::ServerSettings;
 use crate::redact::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Identity, Method, Response, StatusCode};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use url::Url;
 
@@ -32,7 +33,7 @@ pub(super) struct Request<'r> {
     pub method: Method,
     pub segments: Vec<&'r str>,
     pub query: Vec<(&'r str, String)>,
-    pub body: Option<&'r serde_json::Value>,
+    pub body: Option<&'r [u8]>,
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -56,7 +57,7 @@ impl<'r> Request<'r> {
         self
     }
 
-    pub fn body(mut self, body: &'r serde_json::Value) -> Self {
+    pub fn bytes(mut self, body: &'r [u8]) -> Self {
         self.body = Some(body);
         self
     }
@@ -67,10 +68,11 @@ pub(super) struct Http {
     client: reqwest::Client,
     base: Url,
     extra: HeaderMap,
+    clock: Arc<dyn Clock>,
 }
 
 impl Http {
-    pub fn new(settings: &ServerSettings) -> Result<Self, Fault> {
+    pub fn new(settings: &ServerSettings, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
         install_tls_provider();
         let mut base = settings.base.clone();
         let mut builder = reqwest::Client::builder()
@@ -101,7 +103,7 @@ impl Http {
         }
         let client =
             builder.build().map_err(|e| local(format!("no HTTP client could be made: {}", causes(&e))))?;
-        Ok(Self { client, base, extra: extra_headers(settings)? })
+        Ok(Self { client, base, extra: extra_headers(settings)?, clock })
     }
 
     /// Sends a request and returns the answer with its header read, whatever its status.
@@ -131,7 +133,7 @@ impl Http {
             call = call.header(CONTENT_TYPE, "application/json");
         }
         if let Some(body) = request.body {
-            call = call.body(body.to_string());
+            call = call.body(body.to_vec());
         }
         call.send().await.map_err(|e| lost(&e))
     }
@@ -140,7 +142,7 @@ impl Http {
     pub async fn send(&self, request: &Request<'_>, token: Option<&Secret>) -> Result<Vec<u8>, Fault> {
         let mut response = self.open(request, token).await?;
         let status = response.status();
-        let retry_after = retry_after(response.headers());
+        let retry_after = retry_after(response.headers(), self.clock.wall());
         let body = read_all(&mut response).await;
         if status == StatusCode::OK {
             body
@@ -156,7 +158,7 @@ impl Http {
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
-        let (status, wait) = (response.status().as_u16(), retry_after(response.headers()));
+        let (status, wait) = (response.status().as_u16(), retry_after(response.headers(), self.clock.wall()));
         let body = read_all(&mut response).await.unwrap_or_default();
         // In this mode even an error body is framed as an event.
         let json = body.strip_prefix(b"data: ").unwrap_or(&body);
@@ -178,9 +180,18 @@ async fn read_all(response: &mut Response) -> Result<Vec<u8>, Fault> {
     Ok(body)
 }
 
-/// Seconds only; the date form would need a clock that agrees with the server's.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// Reads `Retry-After`: seconds, or a date, which is compared with the server's own clock
+/// where its answer says the time, so that ours need not agree with it.
+fn retry_after(headers: &HeaderMap, now: jiff::Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp());
+    let theirs = headers.get(DATE).and_then(|d| d.to_str().ok()).and_then(date);
+    let wait = date(text)?.duration_since(theirs.unwrap_or(now));
+    // A date that is over means now.
+    Some(Duration::try_from(wait).unwrap_or_default())
 }
 
 fn extra_headers(settings: &ServerSettings) -> Result<HeaderMap, Fault> {
@@ -212,7 +223,9 @@ fn local(text: String) -> Fault {
 fn lost(error: &reqwest::Error) -> Fault {
     let text = causes(error);
     let low = text.to_lowercase();
-    if low.contains("certificate") || low.contains("invalidcontenttype") || low.contains("corrupt message") {
+    // A fatal alert is how a server refuses our certificate, or that there is none.
+    let tls = ["certificate", "invalidcontenttype", "corrupt message", "fatal alert"];
+    if tls.iter().any(|t| low.contains(t)) {
         return Fault::local(FaultKind::Tls, format!("TLS: {text}"));
     }
     let mut fault = Fault::local(FaultKind::ConnectionLost, text);

@@ -25,6 +25,7 @@ pub mod stream;
 pub mod task;
 pub mod token;
 pub mod verdict;
+pub mod webhook;
 
 pub use drive::Done;
 pub use http::install_tls_provider;

@@ -1,15 +1,16 @@
 //! All Applications of a run, along the edges of its plan: each starts when what it needs
 //! is healthy, and a failure stops its dependents only.
 
-use super::client::{Client, Push};
+use super::client::Client;
 use super::clock::Clock;
 use super::fault::Fault;
 use super::preflight;
 use super::remembered::Remembered;
 use super::session::Session;
 use super::settings::{ArgoSettings, ServerSettings};
-use super::task::{Others, Progress, Shared, Task, stopped};
+use super::task::{Others, Progress, Shared, Task, millis_since, stopped};
 use super::verdict::{Ancestry, is_steady};
+use super::webhook::Push;
 use crate::audit::{Audit, AuditRecord};
 use crate::model::sync::{
     AppKey, AppRef, AppSource, Failure, RunRecord, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
@@ -219,7 +220,9 @@ impl Run {
             let push = Push { repo_url, branch, after: &self.shared.revision };
             let begun = session.clock.now();
             let answer = session.client.webhook(&push).await;
-            self.shared.audit.record(self.webhook_line(session, begun, &answer));
+            let line = self.shared.server_line("request", &*session.clock, &server);
+            let line = AuditRecord { millis: millis_since(&*session.clock, begun), ..line };
+            self.shared.audit.record(line.asked("webhook", answer.as_ref().err()));
             match answer {
                 Ok(()) => self.announced.extend(apps),
                 Err(fault) => {
@@ -229,41 +232,14 @@ impl Run {
         }
     }
 
-    fn webhook_line(&self, session: &Session, begun: Duration, answer: &Result<(), Fault>) -> AuditRecord {
-        let fault = answer.as_ref().err();
-        AuditRecord {
-            time: session.clock.wall().to_string(),
-            event: "request".into(),
-            action: "webhook".into(),
-            run: self.shared.run_id.clone(),
-            server: session.client.id.0.clone(),
-            source_commit: self.shared.source_commit.clone(),
-            revision: self.shared.revision.clone(),
-            http: fault.map_or(Some(200), |f| f.http),
-            message: fault.map(|f| f.text.clone()).unwrap_or_default(),
-            millis: u64::try_from(session.clock.now().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX),
-            ..AuditRecord::default()
-        }
-    }
-
     /// Returns the outcome of an Application that was never asked for, and writes it down.
     fn ended_early(&self, app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {
-        let wanted = app.revision.clone().unwrap_or_else(|| self.shared.revision.clone());
+        let line = self.shared.line("outcome", &*self.clock, app);
+        let wanted = line.revision.clone();
         self.shared.audit.record(AuditRecord {
-            time: self.clock.wall().to_string(),
-            event: "outcome".into(),
-            run: self.shared.run_id.clone(),
-            server: app.server.0.clone(),
-            application: app.name.clone(),
-            namespace: app.namespace.clone(),
-            project: app.project.clone(),
-            cluster: app.cluster.clone(),
-            env: app.env.clone(),
-            source_commit: self.shared.source_commit.clone(),
-            revision: wanted.clone(),
             result: result.word().into(),
             message: result.reason().unwrap_or_default().into(),
-            ..AuditRecord::default()
+            ..line
         });
         SyncOutcome { wanted, ..outcome(app, result, wave) }
     }

@@ -40,8 +40,18 @@ pub enum Refused {
     Again(Fault),
     /// The Application is not there.
     Absent(Fault),
-    /// Nothing to be done in this run.
-    Final(SyncResult),
+    /// Nothing to be done in this run; the answer that said so, for the audit trail.
+    Final(SyncResult, Box<Fault>),
+}
+
+impl Refused {
+    /// Returns the answer behind it.
+    pub fn fault(&self) -> &Fault {
+        match self {
+            Refused::Again(fault) | Refused::Absent(fault) => fault,
+            Refused::Final(_, fault) => fault,
+        }
+    }
 }
 
 impl Session {
@@ -78,7 +88,7 @@ impl Session {
             Class::Transient | Class::Busy | Class::Window | Class::Refresh => Refused::Again(fault),
             Class::Ask => self.ask_why(fault, app).await,
             Class::Permanent if fault.kind == FaultKind::NotFound => Refused::Absent(fault),
-            Class::Permanent => Refused::Final(self.permanent(&fault, app)),
+            Class::Permanent => Refused::Final(self.permanent(&fault, app), Box::new(fault)),
         }
     }
 
@@ -87,10 +97,12 @@ impl Session {
         for action in ["get", "sync"] {
             match self.may(action, app).await {
                 Ok(true) => {}
-                Ok(false) => return Refused::Final(self.missing_right(action, app).into()),
+                Ok(false) => {
+                    return Refused::Final(self.missing_right(action, app).into(), Box::new(fault));
+                }
                 // Then can-i itself is out of order: nothing is known, so it is a fault.
                 Err(other) if other.class == Class::Permanent => {
-                    return Refused::Final(self.permanent(&other, app));
+                    return Refused::Final(self.permanent(&other, app), Box::new(other));
                 }
                 Err(_) => break,
             }

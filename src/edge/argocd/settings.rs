@@ -8,6 +8,7 @@
 use super::alert::{self, AlertHook, RawAlert};
 use super::retry::Backoff;
 use super::token::TokenSource;
+use super::webhook::WebhookForm;
 use crate::error::{Violation, Violations};
 use crate::model::sync::ServerId;
 use crate::redact::Secret;
@@ -47,7 +48,11 @@ pub struct RawServer {
     pub concurrency: Option<usize>,
     /// Refresh many Applications by one post to Argo CD's own webhook.
     pub webhook: bool,
-    /// The environment variable with Argo CD's `webhook.gitlab.secret`, if it has one.
+    /// Whose push event that post looks like; by default what the repository's host suggests.
+    pub webhook_form: Option<WebhookForm>,
+    /// A file with Argo CD's secret for that form, if it has one.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// The environment variable with that secret.
     pub webhook_secret_env: Option<String>,
 }
 
@@ -99,8 +104,10 @@ pub struct ServerSettings {
 /// How Argo CD's own webhook is called.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// `webhook.gitlab.secret` of Argo CD, if it has one.
-    pub secret: Option<Secret>,
+    /// Whose push event the post looks like, if that is set.
+    pub form: Option<WebhookForm>,
+    /// Argo CD's secret for that form, if it has one.
+    pub secret: Option<TokenSource>,
 }
 
 /// Every wait of the stage, in one place.
@@ -205,6 +212,11 @@ impl ArgoSettings {
         });
         if found.iter().any(Violation::is_error) {
             return Err(found);
+        }
+        for warning in &found {
+            let key = warning.key.as_deref().unwrap_or_default();
+            let hint = warning.hint.as_deref().unwrap_or_default();
+            tracing::warn!(key, hint, "{}", warning.message);
         }
         let mut timing = Timing::default();
         let seconds = |n: Option<u64>, or: Duration| n.map_or(or, Duration::from_secs);
@@ -333,9 +345,7 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
         );
     }
     let headers = extra_headers(raw, env, key, found);
-    let webhook = raw
-        .webhook
-        .then(|| Webhook { secret: raw.webhook_secret_env.as_deref().and_then(env).map(Secret::new) });
+    let webhook = webhook(raw, env, key, found);
     let (Some(token), true) = (token, found[before..].iter().all(|v| !v.is_error())) else { return None };
     Some(ServerSettings {
         id: ServerId(base.as_str().trim_end_matches('/').to_owned()),
@@ -349,6 +359,34 @@ fn server(url: &str, raw: &RawServer, env: Env, key: &str, found: &mut Violation
         concurrency: raw.concurrency.unwrap_or(10).clamp(1, 64),
         webhook,
     })
+}
+
+fn webhook(raw: &RawServer, env: Env, key: &str, found: &mut Violations) -> Option<Webhook> {
+    if !raw.webhook {
+        let named = [
+            ("webhookForm", raw.webhook_form.is_some()),
+            ("webhookSecretFile", raw.webhook_secret_file.is_some()),
+            ("webhookSecretEnv", raw.webhook_secret_env.is_some()),
+        ];
+        for (name, _) in named.into_iter().filter(|(_, set)| *set) {
+            let unused = format!("`{name}` does nothing without `webhook: true`");
+            found.push(Violation::warning(unused).key(key));
+        }
+        return None;
+    }
+    let secret = match (&raw.webhook_secret_file, &raw.webhook_secret_env) {
+        (Some(file), _) => Some(TokenSource::File(file.clone())),
+        (None, Some(name)) => {
+            let value = env(name).filter(|v| !v.trim().is_empty());
+            if value.is_none() {
+                let unset = format!("the secret of the webhook: the variable `{name}` is not set");
+                found.push(Violation::error(unset).key(key));
+            }
+            value.map(|v| TokenSource::Given(Secret::new(v.trim())))
+        }
+        (None, None) => None,
+    };
+    Some(Webhook { form: raw.webhook_form, secret })
 }
 
 fn extra_headers(raw: &RawServer, env: Env, key: &str, found: &mut Violations) -> BTreeMap<String, Secret> {

@@ -2,11 +2,14 @@
 //! What to ask for is decided in `drive`, how to ask in `ask`, how to wait in `follow`.
 
 use super::application::Application;
+use super::clock::Clock;
 use super::fault::Fault;
 use super::session::{Refused, Session};
 use super::verdict::{Ancestry, Mark, Verdict, Wanted};
 use crate::audit::{Audit, AuditRecord};
-use crate::model::sync::{AppKey, AppRef, AppSource, FailingResource, SyncOptions, SyncResult, WaitFor};
+use crate::model::sync::{
+    AppKey, AppRef, AppSource, FailingResource, ServerId, SyncOptions, SyncResult, WaitFor,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -153,15 +156,7 @@ impl Task {
 
     /// Waits, but no longer than the Application's time and not past a stop.
     pub(super) async fn pause(&self, time: Duration) -> Step<()> {
-        let left = self.left();
-        let mut stop = self.shared.stop.clone();
-        tokio::select! {
-            biased;
-            () = stopped(&mut stop) => Err(SyncResult::Interrupted { last: self.state.clone() }),
-            () = self.session.clock.sleep(time.min(left)) => {
-                if time < left { Ok(()) } else { Err(self.timed_out()) }
-            }
-        }
+        self.unless_over(self.session.clock.sleep(time)).await
     }
 
     /// Returns true if it has been under way for some time.
@@ -195,23 +190,34 @@ impl Task {
         });
     }
 
+    /// Reads the Application once. A refresh is written down; a plain look is not, or a run
+    /// would fill the trail with them.
+    pub(super) async fn read(&self, refresh: bool) -> Step<Result<Application, Refused>> {
+        let begun = self.session.clock.now();
+        let answer = self.unless_over(self.session.read(&self.app, refresh)).await?;
+        if refresh {
+            let fault = answer.as_ref().err().map(Refused::fault);
+            self.audit_call("refresh", begun, fault);
+        }
+        Ok(answer)
+    }
+
+    /// Waits for something, but no longer than the Application's time and not past a stop.
+    pub(super) async fn unless_over<T>(&self, work: impl Future<Output = T>) -> Step<T> {
+        let mut stop = self.shared.stop.clone();
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => Err(SyncResult::Interrupted { last: self.state.clone() }),
+            done = work => Ok(done),
+            () = self.session.clock.sleep(self.left()) => Err(self.timed_out()),
+        }
+    }
+
     /// Reads the Application; repeats what is transient, `None` if it is not there.
     pub(super) async fn look_for(&mut self, refresh: bool) -> Step<Option<Application>> {
         let (mut failures, mut absent) = (0, 0);
         loop {
-            let begun = self.session.clock.now();
-            let session = self.session.clone();
-            let mut stop = self.shared.stop.clone();
-            let answer = tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return Err(SyncResult::Interrupted { last: self.state.clone() }),
-                answer = session.read(&self.app, refresh) => answer,
-                () = self.session.clock.sleep(self.left()) => return Err(self.timed_out()),
-            };
-            if refresh {
-                self.audit_request("refresh", begun, answer.as_ref().err());
-            }
-            match answer {
+            match self.read(refresh).await? {
                 Ok(app) => {
                     self.last = Some(app.clone());
                     return Ok(Some(app));
@@ -222,7 +228,7 @@ impl Task {
                     self.pause(Duration::from_secs(1)).await?;
                 }
                 Err(Refused::Absent(_)) => return Ok(None),
-                Err(Refused::Final(result)) => return Err(result),
+                Err(Refused::Final(result, _)) => return Err(result),
                 Err(Refused::Again(fault)) => {
                     failures += 1;
                     self.wait_after(&fault, failures).await?;
@@ -277,23 +283,10 @@ impl Task {
         .judge(app)
     }
 
-    /// Writes a request down.
-    pub(super) fn audit_request(&self, action: &str, begun: Duration, refused: Option<&Refused>) {
-        let fault = match refused {
-            Some(Refused::Again(fault) | Refused::Absent(fault)) => Some(fault),
-            _ => None,
-        };
-        self.audit_call(action, begun, fault, refused.is_none());
-    }
-
     /// Writes a call down, with the fault it met.
-    pub(super) fn audit_call(&self, action: &str, begun: Duration, fault: Option<&Fault>, ok: bool) {
-        let mut record = self.audit_record("request", begun);
-        record.action = action.into();
-        record.http = if ok { Some(200) } else { fault.and_then(|f| f.http) };
-        record.code = fault.and_then(|f| f.code);
-        record.message = fault.map(|f| f.text.clone()).unwrap_or_default();
-        self.shared.audit.record(record);
+    pub(super) fn audit_call(&self, action: &str, begun: Duration, fault: Option<&Fault>) {
+        let record = self.audit_record("request", begun);
+        self.shared.audit.record(record.asked(action, fault));
     }
 
     /// Writes the outcome down.
@@ -322,24 +315,60 @@ impl Task {
     }
 
     fn audit_record(&self, event: &str, since: Duration) -> AuditRecord {
+        let clock = &*self.session.clock;
         AuditRecord {
-            time: self.session.clock.wall().to_string(),
-            event: event.into(),
-            run: self.shared.run_id.clone(),
-            server: self.app.server.0.clone(),
-            application: self.app.name.clone(),
-            namespace: self.app.namespace.clone(),
-            project: self.app.project.clone(),
-            cluster: self.app.cluster.clone(),
-            env: self.app.env.clone(),
-            source_commit: self.shared.source_commit.clone(),
             revision: self.commit.clone().unwrap_or_else(|| self.shared.revision.clone()),
             mode: self.mode.into(),
-            millis: u64::try_from(self.session.clock.now().saturating_sub(since).as_millis())
-                .unwrap_or(u64::MAX),
+            millis: millis_since(clock, since),
+            ..self.shared.line(event, clock, &self.app)
+        }
+    }
+}
+
+impl Shared {
+    /// Returns an audit line about an Application of this run.
+    pub(super) fn line(&self, event: &str, clock: &dyn Clock, app: &AppRef) -> AuditRecord {
+        AuditRecord {
+            application: app.name.clone(),
+            namespace: app.namespace.clone(),
+            project: app.project.clone(),
+            cluster: app.cluster.clone(),
+            env: app.env.clone(),
+            revision: app.revision.clone().unwrap_or_else(|| self.revision.clone()),
+            ..self.server_line(event, clock, &app.server)
+        }
+    }
+
+    /// Returns an audit line about a server.
+    pub(super) fn server_line(&self, event: &str, clock: &dyn Clock, server: &ServerId) -> AuditRecord {
+        AuditRecord {
+            time: clock.wall().to_string(),
+            event: event.into(),
+            run: self.run_id.clone(),
+            server: server.0.clone(),
+            source_commit: self.source_commit.clone(),
+            revision: self.revision.clone(),
             ..AuditRecord::default()
         }
     }
+}
+
+impl AuditRecord {
+    /// Returns the line of a call: what was asked, and what came back.
+    pub(super) fn asked(self, action: &str, fault: Option<&Fault>) -> Self {
+        Self {
+            action: action.into(),
+            http: fault.map_or(Some(200), |f| f.http),
+            code: fault.and_then(|f| f.code),
+            message: fault.map(|f| f.text.clone()).unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
+/// Returns how long ago a moment was, in milliseconds.
+pub(super) fn millis_since(clock: &dyn Clock, since: Duration) -> u64 {
+    u64::try_from(clock.now().saturating_sub(since).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns when the run has to stop; never, if nobody can stop it any more.

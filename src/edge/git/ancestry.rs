@@ -3,6 +3,8 @@
 //! A slow job with older inputs must not undo a newer delivery; the trailer
 //! `Hydrant-Source-Commit` of the delivered commit and the fleet's own commit tell.
 
+use super::repository::Repository;
+use crate::error::Result;
 use std::path::Path;
 
 /// How one commit stands to another.
@@ -43,4 +45,40 @@ fn compare(folder: &Path, first: &str, second: &str) -> Option<Ancestry> {
     }
     // Beyond the edge of a shallow clone either may contain the other.
     Some(if repo.is_shallow() { Ancestry::Unknown } else { Ancestry::Apart })
+}
+
+/// How often more history is asked for, eight times as much each time: 64, 512, 4,096, 32,768
+/// commits.
+const ROUNDS: usize = 4;
+
+impl Repository {
+    /// Compares two commits, with as much history as that takes.
+    ///
+    /// # Errors
+    /// A repository that cannot be reached or read.
+    pub fn compare(&mut self, first: &str, second: &str) -> Result<Ancestry> {
+        if first == second {
+            return Ok(Ancestry::Same);
+        }
+        let (Ok(first), Ok(second)) = (first.parse(), second.parse()) else { return Ok(Ancestry::Unknown) };
+        for id in [first, second] {
+            // A server may refuse a commit that no branch contains any more.
+            if !self.store.has(&id) && self.fetch_revision(&id.to_string()).is_err() {
+                return Ok(Ancestry::Unknown);
+            }
+        }
+        for _ in 0..ROUNDS {
+            if self.descends(&second, &first)? {
+                return Ok(Ancestry::Older);
+            }
+            if self.descends(&first, &second)? {
+                return Ok(Ancestry::Newer);
+            }
+            let more = self.deepen(first)? | self.deepen(second)?;
+            if !more {
+                return Ok(Ancestry::Apart);
+            }
+        }
+        Ok(Ancestry::Unknown)
+    }
 }

@@ -28,6 +28,9 @@ const SOURCES: [(&str, &[&str]); 2] = [
     ("GITOPS_REPO_USERNAME", &["GITOPS_REPO_PAT", "GITOPS_REPO_PASSWORD"]),
 ];
 
+/// The names for the repository that a fleet lies in.
+const FLEET_SOURCE: (&str, &[&str]) = ("HYDRANT_FLEET_USERNAME", &["HYDRANT_FLEET_PASSWORD"]);
+
 impl Credentials {
     /// Reads `HYDRANT_GIT_USERNAME` and `HYDRANT_GIT_PASSWORD`, or else
     /// `GITOPS_REPO_USERNAME` and `GITOPS_REPO_PAT` or `GITOPS_REPO_PASSWORD`.
@@ -36,28 +39,47 @@ impl Credentials {
     /// host. `None`: nothing is set. `variable` looks a name up.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>> {
         let host = variable("HYDRANT_GIT_HOST").filter(|host| !host.is_empty());
-        for (user, passwords) in SOURCES {
-            let username = value(&variable, user)?;
-            let mut password = None;
-            for name in passwords {
-                if password.is_none() {
-                    password = value(&variable, name)?;
-                }
-            }
-            match (username, password) {
-                (None, None) => {}
-                (Some(_), None) => {
-                    let names = passwords.join(" or ");
-                    return Err(Error::input(format!("{user} is set, but {names} is not"))
-                        .hint("set it, or name a file that holds it (…_FILE)"));
-                }
-                (username, Some(password)) => {
-                    let username = username.unwrap_or_else(|| TOKEN_USER.to_owned());
-                    return Ok(Some(Self { username, password: Secret::new(password), host }));
-                }
+        for source in SOURCES {
+            if let Some(found) = Self::from_source(&variable, source, host.clone())? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// Reads those for the repository that a fleet lies in: `HYDRANT_FLEET_USERNAME` and
+    /// `HYDRANT_FLEET_PASSWORD` (or `_FILE`), else those of the other repositories.
+    pub fn of_fleet(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>> {
+        match Self::from_source(&variable, FLEET_SOURCE, None)? {
+            Some(found) => Ok(Some(found)),
+            None => Self::from_environment(variable),
+        }
+    }
+
+    fn from_source(
+        variable: &impl Fn(&str) -> Option<String>,
+        (user, passwords): (&str, &[&str]),
+        host: Option<String>,
+    ) -> Result<Option<Self>> {
+        let username = value(variable, user)?;
+        let mut password = None;
+        for name in passwords {
+            if password.is_none() {
+                password = value(variable, name)?;
+            }
+        }
+        match (username, password) {
+            (None, None) => Ok(None),
+            (Some(_), None) => {
+                let names = passwords.join(" or ");
+                Err(Error::input(format!("{user} is set, but {names} is not"))
+                    .hint("set it, or name a file that holds it (…_FILE)"))
+            }
+            (username, Some(password)) => {
+                let username = username.unwrap_or_else(|| TOKEN_USER.to_owned());
+                Ok(Some(Self { username, password: Secret::new(password), host }))
+            }
+        }
     }
 
     /// Returns the credentials if this server may see them.

@@ -164,7 +164,8 @@ pub(super) fn packs(git_dir: &Path) -> usize {
 
 /// Returns the commit that a branch, a tag or an id names.
 pub(super) fn revision(store: &Store, revision: &str) -> Result<Option<ObjectId>> {
-    for name in [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")] {
+    let head = (revision == "HEAD").then(|| revision.to_owned());
+    for name in [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")].into_iter().chain(head) {
         if !git2::Reference::is_valid_name(&name) {
             continue;
         }

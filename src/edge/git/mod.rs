@@ -12,7 +12,6 @@
 mod ancestry;
 mod clock;
 mod credentials;
-mod export;
 mod history;
 mod local;
 mod loose;
@@ -31,7 +30,6 @@ mod write;
 pub use ancestry::{Ancestry, ancestry};
 pub use clock::{Clock, SystemClock};
 pub use credentials::Credentials;
-pub use export::{Exported, export};
 pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
 pub use publish::{Landed, Proposal, Publication, Revision, publish};
 pub use remote::Remote;

@@ -61,6 +61,16 @@ impl Remote {
         Ok(Remote::Http(url))
     }
 
+    /// Returns how people name it in messages that are kept: a local one by its folder's name.
+    pub fn name(&self) -> String {
+        match self {
+            Remote::Local(path) => {
+                path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            Remote::Http(url) => url.to_string(),
+        }
+    }
+
     /// Returns the folder of a local repository.
     pub fn local(&self) -> Option<&Path> {
         match self {

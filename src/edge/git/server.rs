@@ -103,8 +103,10 @@ impl Server {
         clock: &dyn Clock,
     ) -> Result<Option<ObjectId>> {
         let advert = self.http.advert("git-upload-pack", clock)?;
+        let head = (revision == "HEAD").then(|| revision.to_owned());
         let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
             .iter()
+            .chain(&head)
             .find_map(|name| advert.references.get(name).copied());
         let Some(id) = named.or_else(|| revision.parse().ok()) else { return Ok(None) };
         if !store.has(&id) {

@@ -2,6 +2,7 @@
 //! error texts, the event stream.
 
 use super::scenario::{Odd, Scenario};
+use super::webhook;
 use super::world::ArgoCd;
 use hydrant::edge::argocd::clock::Clock as _;
 use serde_json::{Value, json};
@@ -396,13 +397,31 @@ impl Fake {
         ok(reply)
     }
 
+    /// As Argo CD does: the form by its header, the proof, then repository and branch.
     fn webhook(&self, request: &Request) -> Answer {
-        if !self.argocd.lock().server.webhook || !request.headers.contains_key("x-gitlab-event") {
-            return Answer::Text(400, "Unknown webhook event\n".into(), BTreeMap::new());
-        }
+        let refuse = |text: &str| Answer::Text(400, format!("{text}\n"), BTreeMap::new());
         assert!(!request.headers.contains_key("authorization"), "the webhook needs no token");
-        let names: Vec<String> = self.argocd.lock().apps.keys().cloned().collect();
-        self.argocd.lock().webhooks += 1;
+        let (works, secret) = {
+            let world = self.argocd.lock();
+            (world.server.webhook, world.server.webhook_secret.clone())
+        };
+        let push = webhook::read(&request.headers, &request.body, &secret);
+        let push = match push {
+            Ok(push) if works => push,
+            Ok(_) => return refuse("Unknown webhook event"),
+            Err(why) => return refuse(&why),
+        };
+        let names: Vec<String> = {
+            let mut world = self.argocd.lock();
+            world.webhooks += 1;
+            let meant = |app: &&super::world::AppState| {
+                let text = |key: &str| {
+                    app.spec.pointer(&format!("/source/{key}")).and_then(Value::as_str).unwrap_or_default()
+                };
+                push.is_of(text("repoURL"), text("targetRevision"))
+            };
+            world.apps.values().filter(meant).map(|a| a.given.name.clone()).collect()
+        };
         for name in names {
             let this = self.argocd.clone();
             tokio::spawn(async move { this.refresh(&name).await });

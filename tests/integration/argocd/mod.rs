@@ -12,6 +12,7 @@ mod scenario;
 mod settings;
 mod tls;
 mod trail;
+mod webhook;
 mod world;
 
 use super::common::project;

@@ -3,7 +3,7 @@
 use super::clock::TestClock;
 use super::fake;
 use super::scenario::{App, Expect, Scenario, load, sha};
-use super::world::{ArgoCd, Branch, REPO, spec_of};
+use super::world::{ArgoCd, Branch, repo_of, spec_of};
 use hydrant::audit::Audit;
 use hydrant::edge::argocd::clock::Clock as _;
 use hydrant::edge::argocd::run::{RunResult, Tools, run};
@@ -81,6 +81,17 @@ pub fn play(scenario: &Scenario) -> Played {
         raw.default.url = Some(url.clone());
         raw.default.token_file = Some(file.clone());
         raw.default.webhook = scenario.server.webhook;
+        let secret = match scenario.server.our_webhook_secret.as_str() {
+            "" => scenario.server.webhook_secret.clone(),
+            ours => ours.to_owned(),
+        };
+        if !secret.is_empty() {
+            raw.default.webhook_secret_file = Some(folder.path().join("webhook-secret"));
+            std::fs::write(folder.path().join("webhook-secret"), format!("{secret}\n")).unwrap();
+        }
+        raw.default.webhook_form =
+            serde_json::from_value(json!(Some(&scenario.server.webhook_form).filter(|f| !f.is_empty())))
+                .unwrap();
         raw.default.concurrency = scenario.server.concurrency;
         raw.accept_suspended = scenario.request.accept_suspended;
         let settings = ArgoSettings::resolve(&raw, &Default::default(), &|_| None).unwrap();
@@ -159,7 +170,7 @@ pub fn app_ref(given: &App, server: &ServerId) -> AppRef {
             "chart" => AppSource::Chart,
             "foreign" => AppSource::Foreign,
             _ => AppSource::OurPath {
-                repo_url: REPO.into(),
+                repo_url: repo_of(given).into(),
                 path: format!("prod/east/{}", given.name),
                 target_revision: "main".into(),
             },

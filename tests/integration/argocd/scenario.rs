@@ -60,6 +60,8 @@ pub struct App {
     pub parent: String,
     /// `path` (ours), `chart`, `foreign`, `multi` (a chart and ours), `hydrator`.
     pub source: String,
+    /// The repository, if another than the fleet's usual one.
+    pub repo: String,
     /// The commit it is at; `absent` for an Application that does not exist.
     pub live: String,
     /// Commits that change it; all if empty.
@@ -178,6 +180,12 @@ pub struct Server {
     pub token_days: Option<i64>,
     /// Argo CD's webhook works.
     pub webhook: bool,
+    /// Argo CD's webhook secret for `webhook_form`, which it demands.
+    pub webhook_secret: String,
+    /// The secret we have, if another.
+    pub our_webhook_secret: String,
+    /// The form that is set: `github`, `gitlab`, `gogs`, `bitbucket`, `bitbucketServer`.
+    pub webhook_form: String,
     pub concurrency: Option<usize>,
     /// Project does not exist on the server.
     pub unknown_project: bool,

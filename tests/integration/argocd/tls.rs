@@ -8,19 +8,20 @@ use hydrant::edge::argocd::install_tls_provider;
 use hydrant::edge::argocd::settings::{ArgoSettings, RawArgoSettings, RawServer};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Serves userinfo over TLS; counts the requests it could read.
-fn serve(folder: &Path) -> Option<(u16, Arc<AtomicUsize>)> {
-    let openssl = program("openssl")?;
-    let (key, cert) = (folder.join("key.pem"), folder.join("cert.pem"));
+/// Makes `<name>-key.pem` and `<name>.pem`, a self-signed leaf.
+fn certificate(openssl: &Path, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let (key, cert) = (folder.join(format!("{name}-key.pem")), folder.join(format!("{name}.pem")));
     let made = Command::new(openssl)
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/O=Argo CD"])
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"])
+        .arg(format!("/O={name}"))
         .args([
             "-addext",
             "subjectAltName=DNS:localhost,DNS:argocd-server",
@@ -34,10 +35,25 @@ fn serve(folder: &Path) -> Option<(u16, Arc<AtomicUsize>)> {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (key, cert)
+}
+
+/// Serves userinfo over TLS, to `only` who shows that certificate; counts the requests it
+/// could read.
+fn serve(folder: &Path, openssl: &Path, only: Option<&Path>) -> (u16, Arc<AtomicUsize>) {
+    let (key, cert) = certificate(openssl, folder, "cert");
     install_tls_provider();
     let chain = vec![CertificateDer::from_pem_file(&cert).unwrap()];
+    let verifier = match only {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(client) => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(client).unwrap()).unwrap();
+            WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap()
+        }
+    };
     let config = rustls::ServerConfig::builder()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(chain, PrivateKeyDer::from_pem_file(&key).unwrap())
         .unwrap();
     let config = Arc::new(config);
@@ -63,7 +79,7 @@ fn serve(folder: &Path) -> Option<(u16, Arc<AtomicUsize>)> {
             }
         }
     });
-    Some((port, requests))
+    (port, requests)
 }
 
 fn ask(server: RawServer) -> Result<bool, FaultKind> {
@@ -79,7 +95,8 @@ fn ask(server: RawServer) -> Result<bool, FaultKind> {
 #[test]
 fn a_self_signed_certificate_is_trusted_when_named_and_never_otherwise() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((port, requests)) = serve(folder.path()) else { return };
+    let Some(openssl) = program("openssl") else { return };
+    let (port, requests) = serve(folder.path(), &openssl, None);
     let ca_file = Some(folder.path().join("cert.pem"));
     let by_name = Some(format!("https://localhost:{port}"));
     let by_address = Some(format!("https://127.0.0.1:{port}"));
@@ -100,4 +117,49 @@ fn a_self_signed_certificate_is_trusted_when_named_and_never_otherwise() {
         ask(RawServer { url: by_name, insecure_skip_tls_verify: true, ..Default::default() }),
         Ok(true)
     );
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_ours_and_no_request_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(openssl) = program("openssl") else { return };
+    let show = |name: &str| {
+        let (key, cert) = certificate(&openssl, folder.path(), name);
+        let both = folder.path().join(format!("{name}-both.pem"));
+        let text = |file: &Path| std::fs::read_to_string(file).unwrap();
+        std::fs::write(&both, format!("{}{}", text(&cert), text(&key))).unwrap();
+        (cert, both)
+    };
+    let (known, ours) = show("hydrant");
+    let (_, strangers) = show("stranger");
+    let (port, requests) = serve(folder.path(), &openssl, Some(&known));
+    let with = |client: Option<PathBuf>| RawServer {
+        url: Some(format!("https://localhost:{port}")),
+        ca_file: Some(folder.path().join("cert.pem")),
+        client_cert_file: client,
+        ..Default::default()
+    };
+    assert_eq!(ask(with(None)), Err(FaultKind::Tls));
+    assert_eq!(ask(with(Some(strangers))), Err(FaultKind::Tls));
+    assert_eq!(requests.load(Ordering::SeqCst), 0, "nobody got through without the certificate");
+    assert_eq!(ask(with(Some(ours))), Ok(true));
+}
+
+#[test]
+fn a_client_certificate_without_its_key_is_said_by_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(openssl) = program("openssl") else { return };
+    let (_, cert) = certificate(&openssl, folder.path(), "hydrant");
+    let raw = RawServer {
+        url: Some("https://localhost:1".into()),
+        client_cert_file: Some(cert),
+        ..Default::default()
+    };
+    let raw = RawArgoSettings { default: raw, ..Default::default() };
+    let token = |name: &str| (name == "ARGOCD_API_TOKEN").then(|| "a.b.c".to_owned());
+    let settings = ArgoSettings::resolve(&raw, &BTreeMap::new(), &token).unwrap();
+    let clock = Arc::new(SystemClock::default());
+    let client = Client::new(settings.default.as_ref().unwrap(), &settings.timing, clock, "r-1");
+    let why = client.err().unwrap().text;
+    assert!(why.contains("hydrant.pem needs a PEM certificate and its key"), "{why}");
 }

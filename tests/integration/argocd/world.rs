@@ -768,11 +768,15 @@ impl AppState {
     }
 }
 
+/// Returns the repository of an Application.
+pub fn repo_of(given: &Given) -> &str {
+    if given.repo.is_empty() { REPO } else { &given.repo }
+}
+
 /// Returns the spec that we deliver for an Application.
 pub fn spec_of(given: &Given) -> Value {
     let path = format!("prod/east/{}", given.name);
-    let ours =
-        json!({"repoURL": REPO, "path": path, "targetRevision": "main", "directory": {"recurse": true}});
+    let ours = json!({"repoURL": repo_of(given), "path": path, "targetRevision": "main", "directory": {"recurse": true}});
     let chart = json!({"repoURL": "https://charts.example", "chart": "web", "targetRevision": "1.0.0"});
     let foreign =
         json!({"repoURL": "https://git.example/other.git", "path": "deploy", "targetRevision": "1.0.0"});

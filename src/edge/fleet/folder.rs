@@ -3,6 +3,7 @@
 //! A file that cannot be read is a value ([`Tree::unreadable`]), so that nothing is
 //! deleted because an input could not be read.
 
+use super::{FOLDERS, MAX_DEPTH, MAX_FILE, MAX_FILES, MAX_TOTAL};
 use crate::definition::Source;
 use crate::definition::tree::Tree;
 use crate::error::{Error, Origin, Result, Violation};
@@ -11,23 +12,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The largest single file, in bytes.
-pub const MAX_FILE: u64 = 4 << 20;
-/// The most bytes of one fleet.
-pub const MAX_TOTAL: u64 = 1 << 30;
-/// The most files of one fleet.
-pub const MAX_FILES: usize = 500_000;
-/// How deep folders may nest.
-const MAX_DEPTH: usize = 16;
-
-/// The folders of a fleet that are read, and the one file.
-const FOLDERS: [&str; 4] = ["clusters", "bindings", "templates", "overlays"];
-
 /// Reads the fleet in a folder.
 ///
 /// # Errors
 /// A folder that is not there or cannot be listed at all.
-pub fn load(folder: &Path) -> Result<(Tree, Source)> {
+pub(super) fn load(folder: &Path) -> Result<(Tree, Source)> {
     let root = fs::canonicalize(folder).map_err(|e| {
         Error::input(format!("the fleet `{}` cannot be read", folder.display()))
             .because(e)
@@ -36,7 +25,8 @@ pub fn load(folder: &Path) -> Result<(Tree, Source)> {
     if !root.is_dir() {
         return Err(Error::input(format!("the fleet `{}` is no folder", folder.display())));
     }
-    let mut walk = Walk { root: root.clone(), tree: Tree::default(), bytes: 0 };
+    let mut walk =
+        Walk { root: root.clone(), tree: Tree::default(), bytes: 0, max_file: MAX_FILE, what: "fleet" };
     for name in FOLDERS {
         let path = root.join(name);
         match fs::canonicalize(&path) {
@@ -50,20 +40,58 @@ pub fn load(folder: &Path) -> Result<(Tree, Source)> {
     if fs::symlink_metadata(root.join("hydrant.yaml")).is_ok() {
         walk.entry(&root.join("hydrant.yaml"), "hydrant.yaml", 0);
     } else if fs::symlink_metadata(root.join("hydrant.yml")).is_ok() {
-        // Without its settings a fleet has another name, and would not know its own folders.
-        let v = Violation::error("this file is not read: settings stand in hydrant.yaml")
-            .at(Origin::file("hydrant.yml"))
-            .hint("rename it to hydrant.yaml");
-        walk.tree.unreadable.insert("hydrant.yaml".into(), v);
+        refuse_yml(&mut walk.tree);
     }
     let source = super::source::of_folder(&root);
     Ok((walk.tree, source))
+}
+
+/// Refuses settings under a name that is not read: without them a fleet has another name, and
+/// would not know its own folders.
+pub(super) fn refuse_yml(tree: &mut Tree) {
+    let v = Violation::error("this file is not read: settings stand in hydrant.yaml")
+        .at(Origin::file("hydrant.yml"))
+        .hint("rename it to hydrant.yaml");
+    tree.unreadable.insert("hydrant.yaml".into(), v);
+}
+
+/// The largest single file of other folders, in bytes: the OpenAPI document of a cluster is large.
+const MAX_OTHER_FILE: u64 = 64 << 20;
+
+/// Reads any folder with the bounds of a fleet, but larger files.
+///
+/// # Errors
+/// A folder that is not there.
+pub fn load_folder(folder: &Path) -> Result<Tree> {
+    let wrong = || Error::input(format!("the folder `{}` cannot be read", folder.display()));
+    let root = fs::canonicalize(folder).map_err(|e| wrong().because(e))?;
+    if !root.is_dir() {
+        return Err(wrong().hint("give a folder, not a file"));
+    }
+    let mut walk = Walk {
+        root: root.clone(),
+        tree: Tree::default(),
+        bytes: 0,
+        max_file: MAX_OTHER_FILE,
+        what: "folder",
+    };
+    walk.folder(&root, "", 0);
+    walk.tree.shown_before = format!("{}/", folder.display());
+    let shown_before = walk.tree.shown_before.clone();
+    for (path, v) in &mut walk.tree.unreadable {
+        v.at = Some(Origin::file(format!("{shown_before}{path}")));
+    }
+    Ok(walk.tree)
 }
 
 struct Walk {
     root: PathBuf,
     tree: Tree,
     bytes: u64,
+    /// The largest file that is read, in bytes.
+    max_file: u64,
+    /// What is read, for messages.
+    what: &'static str,
 }
 
 impl Walk {
@@ -95,6 +123,7 @@ impl Walk {
             match entry {
                 Ok(entry) => match entry.file_name().into_string() {
                     Ok(name) if name.starts_with(['.', '_']) => {}
+                    Ok(name) if shown.is_empty() => self.entry(&entry.path(), &name, depth + 1),
                     Ok(name) => self.entry(&entry.path(), &format!("{shown}/{name}"), depth + 1),
                     Err(name) => {
                         let lossy = name.to_string_lossy().into_owned();
@@ -135,8 +164,8 @@ impl Walk {
             Ok(real) if !real.starts_with(&self.root) => {
                 self.refuse(
                     shown,
-                    "this link leads out of the fleet".into(),
-                    Some("copy the file into the fleet"),
+                    format!("this link leads out of the {}", self.what),
+                    Some("copy the file there"),
                 );
             }
             Ok(_) => self.refuse(
@@ -151,21 +180,21 @@ impl Walk {
 
     fn file(&mut self, path: &Path, shown: &str) {
         if self.tree.files.len() >= MAX_FILES {
-            self.refuse(shown, format!("the fleet has more than {MAX_FILES} files"), None);
+            self.refuse(shown, format!("the {} has more than {MAX_FILES} files", self.what), None);
             return;
         }
-        match read_bounded(path) {
+        match read_bounded(path, self.max_file) {
             Ok(Some(bytes)) => {
                 self.bytes += bytes.len() as u64;
                 if self.bytes > MAX_TOTAL {
-                    self.refuse(shown, format!("the fleet holds more than {MAX_TOTAL} bytes"), None);
+                    self.refuse(shown, format!("the {} holds more than {MAX_TOTAL} bytes", self.what), None);
                     return;
                 }
                 self.tree.files.insert(shown.to_owned(), bytes.into());
             }
             Ok(None) => self.refuse(
                 shown,
-                format!("the file is larger than the {MAX_FILE} bytes allowed"),
+                format!("the file is larger than the {} bytes allowed", self.max_file),
                 Some("split it into several files"),
             ),
             Err(e) => self.refuse(shown, format!("cannot be read: {e}"), None),
@@ -186,13 +215,13 @@ impl Walk {
 }
 
 /// Reads a file up to the bound; none if it is larger.
-fn read_bounded(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+fn read_bounded(path: &Path, max: u64) -> std::io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    if length > MAX_FILE {
+    if length > max {
         return Ok(None);
     }
     let mut bytes = Vec::with_capacity(length as usize);
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= MAX_FILE).then_some(bytes))
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max).then_some(bytes))
 }

@@ -1,0 +1,179 @@
+//! Settles what others did on a destination since our last commit, and diffs on top of it.
+
+use super::Run;
+use crate::edge::git::{Ancestry, Commit, Ownership, Repository, Settlements, settle_branch};
+use crate::error::{Error, Origin, Result, Violation, Violations};
+use crate::model::fleet::Destination;
+use crate::model::id::{ClusterId, UnitId};
+use crate::model::mark::{self, Mark};
+use crate::model::target::ChangeSet;
+use crate::model::tree::BaseTree;
+use crate::stage::diff::{Drift, Rules, Settlement, diff, folder_of};
+use crate::stage::settle::{By, Held, Verdict};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+impl Run<'_> {
+    /// Settles and diffs on one head. Called again for each head that a lost race brings.
+    pub(super) fn on_head(
+        &self,
+        repository: &Repository,
+        head: Option<&Commit>,
+        to: &Destination,
+        rules: &Rules<'_>,
+    ) -> Result<(ChangeSet, Violations)> {
+        let base = repository.tree(head.map(|c| c.id))?;
+        let settlements = match head {
+            Some(head) => self.settle(repository, head, &base, rules)?,
+            None => None,
+        };
+        let mut notices = Violations::new();
+        let Some(settlements) = settlements else {
+            return Ok((diff(self.target, to, &base, rules)?, notices));
+        };
+        if self.is_older(&settlements, &mut notices)? {
+            return Ok((ChangeSet { left_alone: true, ..ChangeSet::default() }, notices));
+        }
+        self.judge_drift(&settlements, &mut notices)?;
+        let ours = repository.tree(Some(settlements.last.id))?;
+        let keep = self.request.drift == Drift::Report;
+        let held = settlements.settled.held_after(&settlements.held, keep);
+        let settlement = Settlement { held, settled: &settlements.settled, ours: &ours };
+        let rules = Rules { settlement: Some(&settlement), ..*rules };
+        Ok((diff(self.target, to, &base, &rules)?, notices))
+    }
+
+    fn settle(
+        &self,
+        repository: &Repository,
+        head: &Commit,
+        base: &dyn BaseTree,
+        rules: &Rules<'_>,
+    ) -> Result<Option<Settlements>> {
+        let roots: Vec<(String, &ClusterId)> =
+            rules.known_ids.iter().map(|id| (folder_of(rules.path, id), id)).collect();
+        let folders: Vec<String> = roots.iter().map(|(folder, _)| folder.clone()).collect();
+        let failed: RefCell<Option<Error>> = RefCell::new(None);
+        let unit_of = |path: &str| {
+            let (root, id) = roots.iter().find(|(root, _)| crate::kustomize::is_below(path, root))?;
+            let inside = path.strip_prefix(root.as_str())?.strip_prefix('/')?;
+            let place = self.place(id, inside, |folder| {
+                let file = format!("{root}/{folder}/kustomization.yaml");
+                base.entry(&file).map(|e| e.is_some()).unwrap_or_else(|error| {
+                    failed.borrow_mut().get_or_insert(error);
+                    false
+                })
+            })?;
+            Some(format!("{root}/{place}"))
+        };
+        let held = |tree: &dyn BaseTree| held_in(tree, &folders);
+        let us = Ownership { fleet: rules.fleet, roots: &folders, unit_of: &unit_of, held: &held };
+        let settled = settle_branch(repository, head, &us)?;
+        match failed.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(settled),
+        }
+    }
+
+    /// Returns the place of the unit that a file belongs to. A component's folder is known
+    /// from the target or from the base; where neither has it, the shortest id is meant.
+    fn place(&self, id: &ClusterId, inside: &str, in_base: impl Fn(&str) -> bool) -> Option<String> {
+        let cluster = self.target.clusters.get(id);
+        let known = |folder: &str| cluster.is_some_and(|c| c.has_place(folder)) || in_base(folder);
+        UnitId::place_of(inside, known).or_else(|| UnitId::place_of(inside, |_| true))
+    }
+
+    /// Refuses drift, or says what becomes of it.
+    fn judge_drift(&self, settlements: &Settlements, notices: &mut Violations) -> Result<()> {
+        let fate = match self.request.drift {
+            Drift::Restore => "it is put back to what was delivered",
+            Drift::Report => "it stays as it is",
+            Drift::Fail => "the run is refused (--drift=fail)",
+        };
+        let settled = settlements.settled.units.iter().chain(&settlements.settled.others);
+        let index = |path: &str| {
+            path.ends_with("/kustomization.yaml")
+                || path.ends_with("/.hydrant")
+                || path.ends_with("-apps.yaml")
+                || path.ends_with("/root-app.yaml")
+        };
+        let drifted: Violations = settled
+            .filter(|(path, _)| !index(path))
+            .filter(|(_, s)| matches!(s.verdict, Verdict::Drift { .. }))
+            .map(|(path, s)| {
+                let files: Vec<&str> = s.files.iter().map(|f| f.path.as_str()).take(5).collect();
+                let more = s.files.len().saturating_sub(files.len());
+                let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+                Violation::warning(format!("{} by hand{}; {fate}", changed(&files, &rest), by(s.by.as_ref())))
+                    .at(Origin::file(path.as_str()))
+            })
+            .collect();
+        if self.request.drift == Drift::Fail && !drifted.is_empty() {
+            return Err(Error::guard("nothing was delivered: the branch has edits that are not ours")
+                .with(drifted)
+                .hint("bring them into the fleet, or run with --drift=restore or --drift=report"));
+        }
+        notices.extend(drifted);
+        Ok(())
+    }
+
+    /// Returns true if the branch has what a newer commit of the fleet gave.
+    fn is_older(&self, settlements: &Settlements, notices: &mut Violations) -> Result<bool> {
+        let Some(ours) = self.definitions.source.commit.as_deref() else { return Ok(false) };
+        let Some(delivered) = settlements.last.trailer("Hydrant-Source-Commit") else { return Ok(false) };
+        if delivered == ours || self.request.allow_older {
+            return Ok(false);
+        }
+        match self.request.render.fleet.ancestry(ours, delivered) {
+            Ancestry::Older => {
+                notices.push(
+                    Violation::warning(format!(
+                        "left alone: the branch has what the fleet's commit {} gave, which is newer than this {}",
+                        short(delivered),
+                        short(ours)
+                    ))
+                    .hint("if the older state is meant: --allow-older"),
+                );
+                Ok(true)
+            }
+            Ancestry::Same | Ancestry::Newer | Ancestry::Apart => Ok(false),
+            Ancestry::Unknown => {
+                notices.push(Violation::warning(format!(
+                    "whether the fleet's commit {}, which was delivered last, is newer than this {} cannot be told here",
+                    short(delivered),
+                    short(ours)
+                )));
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn changed(files: &[&str], rest: &str) -> String {
+    format!("{}{rest} changed", files.join(", "))
+}
+
+/// Says who did it, after a blank; nothing if that is not known.
+pub(super) fn by(by: Option<&By>) -> String {
+    by.map(|b| format!(" by {} in {} ({})", b.author, b.commit.short(), b.subject)).unwrap_or_default()
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+/// Reads what the marks of a tree hold, by unit path from the repository's root.
+fn held_in(tree: &dyn BaseTree, folders: &[String]) -> Result<Held> {
+    let mut held = BTreeMap::new();
+    for folder in folders {
+        let Some(entry) = tree.entry(&format!("{folder}/{}", mark::FILE))? else { continue };
+        if !entry.kind.is_file() {
+            continue;
+        }
+        let Some(mark) = Mark::read(&tree.blob(&entry.id)?) else { continue };
+        for (place, id) in mark.held {
+            held.insert(format!("{folder}/{place}"), id.and_then(|text| text.parse().ok()));
+        }
+    }
+    Ok(held)
+}
