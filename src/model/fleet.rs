@@ -72,20 +72,39 @@ pub struct Cluster<'d> {
 /// What templates see of a subject and of its parents: the same on all its clusters.
 #[derive(Debug)]
 pub struct SubjectView {
+    /// By the name that templates use.
+    pub parts: Vec<(&'static str, Arc<ViewPart>)>,
+}
+
+/// One binding as templates see it.
+#[derive(Debug)]
+pub struct ViewPart {
     /// The data.
     pub data: Value,
     digest: OnceLock<blake3::Hash>,
 }
 
-impl SubjectView {
-    /// Returns the view that holds this data.
+impl ViewPart {
+    /// Returns the part that holds this data.
     pub fn new(data: Value) -> Self {
         Self { data, digest: OnceLock::new() }
     }
+}
 
-    /// Returns the digest of the data, computed once for all clusters.
-    pub fn digest(&self) -> &blake3::Hash {
-        self.digest.get_or_init(|| blake3::hash(self.data.to_string().as_bytes()))
+impl SubjectView {
+    /// Returns the view of these parts.
+    pub fn new(parts: Vec<(&'static str, Arc<ViewPart>)>) -> Self {
+        Self { parts }
+    }
+
+    /// Returns the digest of the data; each part's is computed once for all clusters and subjects.
+    pub fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for (name, part) in &self.parts {
+            let digest = part.digest.get_or_init(|| blake3::hash(part.data.to_string().as_bytes()));
+            hasher.update(name.as_bytes()).update(digest.as_bytes());
+        }
+        hasher.finalize()
     }
 }
 

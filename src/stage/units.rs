@@ -215,8 +215,8 @@ impl<'f, 'd> Maker<'f, 'd> {
                 continue;
             }
             let mut data = base_context(self.cluster, &placed.values, component.wave);
-            if let (Value::Object(data), Value::Object(own)) = (&mut data, &view.data) {
-                data.extend(own.iter().map(|(k, v)| (k.clone(), v.clone())));
+            for (name, part) in &view.parts {
+                data[*name] = part.data.clone();
             }
             match self.context(component, data) {
                 Ok((context, namespace)) => {

@@ -1,13 +1,13 @@
 //! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
 
 use crate::definition::Definitions;
-use crate::model::fleet::{Fleet, SubjectView};
+use crate::model::fleet::{Fleet, SubjectView, ViewPart};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
     BindingRules, ClusterView, FailedIdentity, Subject, Subjects, resolve_bindings,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,15 +35,20 @@ fn dispatchers(definitions: &Definitions) -> Vec<String> {
 
 /// Fills in the subjects of every cluster.
 pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
-    let subjects = fleet.subjects.clone();
+    let subjects = std::mem::take(&mut fleet.subjects);
     fleet.may_delete.organizations = subjects.may_delete.organizations;
     fleet.may_delete.tenants = subjects.may_delete.tenants;
     fleet.may_delete.knowledge_bases = subjects.may_delete.knowledge_bases;
     fleet.notices.extend(subjects.notices.iter().cloned());
+    let parents: BTreeMap<&str, Arc<ViewPart>> = subjects
+        .organizations
+        .iter()
+        .map(|(name, organization)| (name.as_str(), Arc::new(ViewPart::new(organization.context.clone()))))
+        .collect();
     let all = [&subjects.organizations, &subjects.tenants, &subjects.knowledge_bases];
     for subject in all.into_iter().flat_map(BTreeMap::values) {
         fleet.notices.extend(subject.warnings.iter().cloned());
-        let view = Arc::new(SubjectView::new(view(subject, &subjects)));
+        let view = Arc::new(view(subject, &parents));
         for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
             cluster.subjects.insert(subject.id.clone(), view.clone());
         }
@@ -61,17 +66,22 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
             }
         }
     }
+    fleet.subjects = subjects;
 }
 
-/// Returns what the templates of a subject see of it and of its parents.
-fn view(subject: &Subject, all: &Subjects) -> Value {
-    match &subject.id {
-        SubjectId::Cluster => json!({}),
-        SubjectId::Organization(_) => json!({"organization": subject.context}),
+/// Returns what the templates of a subject see of it and of its parents, which all their
+/// tenants share.
+fn view(subject: &Subject, parents: &BTreeMap<&str, Arc<ViewPart>>) -> SubjectView {
+    let own = || Arc::new(ViewPart::new(subject.context.clone()));
+    let parent = |name: &str| {
+        parents.get(name).cloned().unwrap_or_else(|| Arc::new(ViewPart::new(Value::Null)))
+    };
+    SubjectView::new(match &subject.id {
+        SubjectId::Cluster => Vec::new(),
+        SubjectId::Organization(name) => vec![("organization", parent(name))],
         SubjectId::Tenant { organization, .. } => {
-            let parent = all.organizations.get(organization).map_or(Value::Null, |o| o.context.clone());
-            json!({"tenant": subject.context, "organization": parent})
+            vec![("organization", parent(organization)), ("tenant", own())]
         }
-        SubjectId::KnowledgeBase(_) => json!({"knowledgeBase": subject.context}),
-    }
+        SubjectId::KnowledgeBase(_) => vec![("knowledgeBase", own())],
+    })
 }
