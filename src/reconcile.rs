@@ -78,7 +78,10 @@ fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Defini
 /// # Errors
 /// A selection of something that is not there.
 pub fn fleet<'d>(definitions: &'d Definitions, pick: &Selection) -> Result<Fleet<'d>> {
-    let fleet = resolve::resolve(definitions, builtin());
+    checked(resolve::resolve(definitions, builtin()), pick)
+}
+
+fn checked<'d>(fleet: Fleet<'d>, pick: &Selection) -> Result<Fleet<'d>> {
     let found = unknown_selection(&fleet, pick);
     if found.is_empty() { Ok(fleet) } else { Err(Error::input("nothing was rendered").with(found)) }
 }
@@ -227,8 +230,12 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
-    let definitions = defined(tree, source, &request.render)?;
-    let fleet = fleet(&definitions, &request.render.pick)?;
+    let mut definitions = defined(tree, source, &request.render)?;
+    let subjects = resolve::resolve_subjects(&definitions);
+    // Thousands of parsed documents that nobody asks again.
+    definitions.bindings.documents = Vec::new();
+    let fleet = resolve::resolve_with(&definitions, builtin(), subjects);
+    let fleet = checked(fleet, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
@@ -359,6 +366,7 @@ pub fn rules<'a>(
         adopt: &request.adopt,
         release: &request.release,
         settlement: None,
+        grafts: false,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
 use crate::reconcile::{known_ids, rules};
 use crate::report::{DestinationReport, Report, Said, Status};
-use crate::stage::diff::{Drift, folder_of};
+use crate::stage::diff::{Drift, Rules, folder_of};
 use crate::stop::{Stop, StoppingClock};
 use settle::by;
 use std::collections::BTreeMap;
@@ -111,7 +111,8 @@ impl Run<'_> {
         let created = repository.created();
         let allow = request.allowed(&self.definitions.settings.allow_delete);
         let known = known_ids(self.definitions);
-        let base_rules = rules(self.fleet, &request.render.pick, &allow, &known, request);
+        let base_rules =
+            Rules { grafts: true, ..rules(self.fleet, &request.render.pick, &allow, &known, request) };
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
         let trailers = Trailers::of(self.definitions, self.fleet, builtin());

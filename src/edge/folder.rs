@@ -95,6 +95,7 @@ impl Folder {
             let full = self.full(edit.path());
             match edit {
                 Edit::Put { bytes, .. } => self.put(&full, bytes)?,
+                Edit::Graft { .. } => self.apply(&edit.by_file()?)?,
                 Edit::Delete { .. } => {
                     fs::remove_file(&full).map_err(|e| unwritable(&full).because(e))?;
                     self.prune(&full);

@@ -80,13 +80,13 @@ pub struct SubjectView {
 #[derive(Debug)]
 pub struct ViewPart {
     /// The data.
-    pub data: Value,
+    pub data: Arc<Value>,
     digest: OnceLock<blake3::Hash>,
 }
 
 impl ViewPart {
     /// Returns the part that holds this data.
-    pub fn new(data: Value) -> Self {
+    pub fn new(data: Arc<Value>) -> Self {
         Self { data, digest: OnceLock::new() }
     }
 }

@@ -43,6 +43,14 @@ pub trait Stored: Send + Sync {
     /// # Errors
     /// A place that is damaged.
     fn units(&self, lot: &Lot) -> Result<Units>;
+
+    /// Reads the first unit alone.
+    ///
+    /// # Errors
+    /// A place that is damaged.
+    fn first(&self, lot: &Lot) -> Result<Option<Arc<Hydrated>>> {
+        Ok(self.units(lot)?.into_iter().next().map(|(_, hydrated)| hydrated))
+    }
 }
 
 /// All units of one subject on one cluster.
@@ -87,6 +95,20 @@ impl Lot {
         match &self.bytes {
             Bytes::Here(units) => Ok(units.clone()),
             Bytes::Stored(place) => place.units(self).map(Arc::new),
+        }
+    }
+
+    /// Returns the subject's Application, which comes first among its units.
+    ///
+    /// # Errors
+    /// A store that is damaged.
+    pub fn application(&self) -> Result<Option<Arc<Hydrated>>> {
+        if self.summary.parts.first() != Some(&Part::SubjectApplication) {
+            return Ok(None);
+        }
+        match &self.bytes {
+            Bytes::Here(units) => Ok(units.first().map(|(_, hydrated)| hydrated.clone())),
+            Bytes::Stored(place) => place.first(self),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::model::overlay::Matches;
 use crate::model::target::{ClusterTarget, TargetState};
 use crate::model::unit::ObjectRef;
 use crate::yaml::write;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -73,8 +74,8 @@ fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
 /// tenant that takes a name of the platform (or of an organization) is held alone.
 fn hold_duplicates(target: &mut TargetState) -> Result<()> {
     let mut clashes: Vec<(Domain, Violation)> = Vec::new();
-    for (cluster, state) in &target.clusters {
-        let suspects = suspects(state);
+    let suspected: Vec<_> = target.clusters.par_iter().map(|(id, state)| (id, state, suspects(state))).collect();
+    for (cluster, state, suspects) in suspected {
         if suspects.is_empty() {
             continue;
         }

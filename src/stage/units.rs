@@ -216,7 +216,7 @@ impl<'f, 'd> Maker<'f, 'd> {
             }
             let mut data = base_context(self.cluster, &placed.values, component.wave);
             for (name, part) in &view.parts {
-                data[*name] = part.data.clone();
+                data[*name] = Value::clone(&part.data);
             }
             match self.context(component, data) {
                 Ok((context, namespace)) => {

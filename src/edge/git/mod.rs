@@ -18,6 +18,7 @@ mod loose;
 mod mirror;
 mod pack;
 mod publish;
+mod queue;
 mod reference;
 mod remote;
 mod repository;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::id::{ClusterId, SubjectId};
 use crate::model::lot::{Lot, LotKey, Stored, Units};
 use crate::model::unit::{Hydrated, Memo, UnitKey};
-use segment::{Segment, SegmentWriter, encode, read_units};
+use segment::{Segment, SegmentWriter, encode, read_first, read_units};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -222,18 +222,26 @@ struct StoredLot {
     damaged: Arc<AtomicBool>,
 }
 
+impl StoredLot {
+    fn found<T>(&self, found: Option<T>) -> Result<T> {
+        found.ok_or_else(|| {
+            self.damaged.store(true, Ordering::Relaxed);
+            Error::external("nothing was delivered: what the cache remembers cannot be read")
+                .hint("run again; the damaged part has been thrown away")
+        })
+    }
+}
+
 impl Stored for StoredLot {
     fn units(&self, lot: &Lot) -> Result<Units> {
-        let found = read_units(&self.file, self.offset, self.length);
-        let found = found.filter(|units| units.len() == lot.summary.parts.len());
-        match found {
-            Some(units) => Ok(lot.ids().zip(units.into_iter().map(Arc::new)).collect()),
-            None => {
-                self.damaged.store(true, Ordering::Relaxed);
-                Err(Error::external("nothing was delivered: what the cache remembers cannot be read")
-                    .hint("run again; the damaged part has been thrown away"))
-            }
-        }
+        let units = read_units(&self.file, self.offset, self.length);
+        let units = self.found(units.filter(|units| units.len() == lot.summary.parts.len()))?;
+        Ok(lot.ids().zip(units.into_iter().map(Arc::new)).collect())
+    }
+
+    fn first(&self, _: &Lot) -> Result<Option<Arc<Hydrated>>> {
+        let unit = read_first(&self.file, self.offset, self.length);
+        self.found(unit).map(|unit| Some(Arc::new(unit)))
     }
 }
 

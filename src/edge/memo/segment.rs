@@ -115,6 +115,15 @@ fn read_table(file: &File, at: u64, length: u64, digest: &[u8; 32]) -> Option<Ve
     (blake3::hash(&bytes).as_bytes() == digest).then_some(bytes)
 }
 
+/// Reads the first of the units that stand at a place.
+pub(super) fn read_first(file: &File, offset: u64, length: u64) -> Option<Hydrated> {
+    let mut head = [0; HEAD];
+    file.read_exact_at(&mut head, offset).ok()?;
+    let payload = Reader(&head[64..]).number()? as u64;
+    let first = payload.checked_add(HEAD as u64).filter(|first| *first <= length)?;
+    read_units(file, offset, first)?.pop()
+}
+
 /// Reads the units that stand one after the other at a place.
 pub(super) fn read_units(file: &File, offset: u64, length: u64) -> Option<Vec<Hydrated>> {
     let mut bytes = vec![0; usize::try_from(length).ok()?];

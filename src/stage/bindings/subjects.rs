@@ -9,6 +9,7 @@ use crate::model::binding::BindingKind;
 use crate::model::id::{ClusterId, SubjectId};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An organization, a tenant or a knowledge base that can be rendered.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct Subject {
     /// `metadata.name` of its binding.
     pub binding: String,
     /// What templates see as `organization`, `tenant` or `knowledgeBase`.
-    pub context: Value,
+    pub context: Arc<Value>,
     /// The clusters it is placed on, in order.
     pub placed_on: Vec<ClusterId>,
     /// What it claims outside itself. Bindings that claim the same have failed already; the
@@ -118,7 +119,7 @@ impl Subjects {
             (Some(id), Ok(warnings)) => {
                 let subject = Subject {
                     binding: org.name.clone().unwrap_or_default(),
-                    context: org.context(),
+                    context: Arc::new(org.context()),
                     placed_on: org.placed_on.clone(),
                     claims: clashes::claims_of_organization(org),
                     at: org.at.clone(),
@@ -152,7 +153,7 @@ impl Subjects {
             (Some(id), Ok(warnings)) => {
                 let subject = Subject {
                     binding: tenant.binding.clone(),
-                    context: tenant.context(rules),
+                    context: Arc::new(tenant.context(rules)),
                     claims: clashes::claims_of_tenant(&tenant),
                     placed_on: tenant.placed_on,
                     at: tenant.at,
@@ -170,7 +171,7 @@ impl Subjects {
 
     pub(super) fn take_knowledge_base(&mut self, base: KnowledgeBase) {
         let known = base.name.clone().map(SubjectId::KnowledgeBase);
-        let context = base.context();
+        let context = Arc::new(base.context());
         match (known, split(base.found)) {
             (Some(id), Ok(warnings)) => {
                 let name = base.name.unwrap_or_default();

@@ -8,6 +8,7 @@ mod base;
 mod budget;
 mod departed;
 mod foreign;
+mod graft;
 mod index;
 
 pub use base::BaseCluster;
@@ -19,7 +20,7 @@ use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::model::fleet::{Destination, MayDelete};
 use crate::model::id::{ClusterId, Domain, SubjectId};
-use crate::model::lot::{Lot, Units};
+use crate::model::lot::Units;
 use crate::model::mark::{self, Mark};
 use crate::model::target::{ChangeSet, ClusterChange, ClusterTarget, Refusal, TargetState};
 use crate::model::tree::{BaseTree, Edit, ObjectId};
@@ -49,6 +50,8 @@ pub struct Rules<'a> {
     pub release: &'a [String],
     /// What others did on this base since our last commit, where it is known.
     pub settlement: Option<&'a Settlement<'a>>,
+    /// Give subjects that are new as one edit each, whose files are read when they are written.
+    pub grafts: bool,
 }
 
 /// The final files of one cluster's folder: by path inside it, with their Git ids and, where
@@ -140,9 +143,10 @@ fn one_cluster(
         ..mark
     };
     changes.rolled_back.extend(honoured.rolled_back(id, &folder, rules.settlement));
-    let closed = closed(cluster, base, &folder, &held_places, target, rules)?;
+    let Standing { closed, absent } = standing(cluster, base, &folder, &held_places, target, rules)?;
     let before = BaseCluster::read(base, &folder, &closed)?;
-    let open = cluster.lots.iter().filter(|(subject, _)| !closed.contains(subject));
+    let looked_into = |subject: &SubjectId| !closed.contains(subject) && !absent.contains(subject);
+    let open = cluster.lots.iter().filter(|(subject, _)| looked_into(subject));
     let units: Opened = open.map(|(_, lot)| lot.units()).collect::<Result<_>>()?;
     let mut kept: BTreeSet<SubjectId> = held_subjects(id, target, &before);
     // A refusal of the budget holds its domain; the rest is looked at again without it.
@@ -163,37 +167,56 @@ fn one_cluster(
         }
     };
     let files = index::add(files, cluster, &mark);
-    let change = compare(&folder, &before, &files, &mut changes.edits);
+    let mut change = compare(&folder, &before, &files, &mut changes.edits);
+    for lot in absent.iter().filter_map(|subject| cluster.lots.get(*subject)) {
+        graft::add(lot, &folder, &mut change, &mut changes.edits);
+    }
+    change.units.sort();
     changes.clusters.insert(id.clone(), change);
     Ok(())
 }
 
-/// Returns the subjects that need not be looked into: their folder and their Application stand
-/// on the base as they should. What they hold is the same before and after.
-fn closed<'t>(
+/// How subjects stand on a base, as far as their two ids tell.
+#[derive(Default)]
+struct Standing<'t> {
+    /// Those that need not be looked into: their folder and their Application are as they should
+    /// be. What they hold is the same before and after.
+    closed: BTreeSet<&'t SubjectId>,
+    /// Those that are new as a whole.
+    absent: BTreeSet<&'t SubjectId>,
+}
+
+fn standing<'t>(
     cluster: &'t ClusterTarget,
     base: &dyn BaseTree,
     folder: &str,
     held_places: &BTreeMap<String, Option<ObjectId>>,
     target: &TargetState,
     rules: &Rules<'_>,
-) -> Result<BTreeSet<&'t SubjectId>> {
+) -> Result<Standing<'t>> {
+    let mut standing = Standing::default();
     // A base without ids of folders says nothing before it is read.
     if !base.has_folder_ids() {
-        return Ok(BTreeSet::new());
+        return Ok(standing);
     }
     let roots = BaseCluster::roots(base, folder)?;
     let touched: BTreeSet<SubjectId> = held_places.keys().filter_map(|p| SubjectId::of_place(p)).collect();
-    let same = |subject: &SubjectId, lot: &Lot| {
+    for (subject, lot) in &cluster.lots {
+        let Some(wanted) = lot.summary.folder else { continue };
+        let undecided = !rules.pick.takes_subject(subject)
+            || touched.contains(subject)
+            || target.holds(&lot.cluster, subject);
+        if undecided {
+            continue;
+        }
         let there = roots.get(subject).copied().unwrap_or_default();
-        lot.summary.folder.is_some()
-            && there.folder == lot.summary.folder
-            && there.application == lot.summary.application
-            && rules.pick.takes_subject(subject)
-            && !touched.contains(subject)
-            && !target.holds(&lot.cluster, subject)
-    };
-    Ok(cluster.lots.iter().filter(|(subject, lot)| same(subject, lot)).map(|(subject, _)| subject).collect())
+        if there.folder == Some(wanted) && there.application == lot.summary.application {
+            standing.closed.insert(subject);
+        } else if rules.grafts && there == base::SubjectRoots::default() && lot.summary.application.is_some() {
+            standing.absent.insert(subject);
+        }
+    }
+    Ok(standing)
 }
 
 /// Returns what is held in one cluster's folder, by place: as settled, or as the mark says

@@ -7,7 +7,6 @@ use crate::model::settings::Placement;
 use crate::stage::bindings::{
     BindingRules, ClusterView, FailedIdentity, Subject, Subjects, resolve_bindings,
 };
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -74,7 +73,7 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
 fn view(subject: &Subject, parents: &BTreeMap<&str, Arc<ViewPart>>) -> SubjectView {
     let own = || Arc::new(ViewPart::new(subject.context.clone()));
     let parent = |name: &str| {
-        parents.get(name).cloned().unwrap_or_else(|| Arc::new(ViewPart::new(Value::Null)))
+        parents.get(name).cloned().unwrap_or_else(|| Arc::new(ViewPart::new(Arc::default())))
     };
     SubjectView::new(match &subject.id {
         SubjectId::Cluster => Vec::new(),
