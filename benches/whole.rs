@@ -18,7 +18,7 @@ mod fleet;
 mod measure;
 
 use fleet::Size;
-use measure::{machine, median, memory, row, run, timed};
+use measure::{is_manifest, machine, median, memory, row, run, timed, walk};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -205,20 +205,6 @@ fn kustomize_build(folder: &Path) -> String {
     let out = Command::new("kubectl").arg("kustomize").arg(folder).output().expect("kubectl starts");
     assert!(out.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
-}
-
-fn walk(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
-    }
-    files.sort();
-    files
-}
-
-fn is_manifest(file: &Path) -> bool {
-    file.extension().is_some_and(|e| e == "yaml") && file.file_name().unwrap() != "kustomization.yaml"
 }
 
 /// Returns what a kustomization.yaml lists.

@@ -108,6 +108,12 @@ pub struct GitArgs {
     /// A file of certificates (PEM) to trust beside the system's
     #[arg(long, value_name = "FILE", env = "HYDRANT_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// The private key for SSH remotes; without one the agent of SSH_AUTH_SOCK is asked
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_SSH_KEY_FILE")]
+    pub ssh_key: Option<PathBuf>,
+    /// The host keys to trust, instead of ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
+    #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_KNOWN_HOSTS_FILE")]
+    pub known_hosts: Option<PathBuf>,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,
@@ -186,9 +192,9 @@ pub struct WaitArgs {
     /// Follow each Application until it is healthy, until the operation ended, or not at all
     #[arg(long, value_enum, default_value_t, env = "HYDRANT_WAIT")]
     pub wait: Wait,
-    /// The longest time for one Application: 30s, 10m, 1h
-    #[arg(long, value_name = "TIME", default_value = "10m", env = "HYDRANT_TIMEOUT", value_parser = duration)]
-    pub timeout: std::time::Duration,
+    /// The longest time for one Application: 30s, 10m, 1h [default: `argocd.timeout` of hydrant.yaml, or 15m]
+    #[arg(long, value_name = "TIME", env = "HYDRANT_TIMEOUT", value_parser = duration)]
+    pub timeout: Option<std::time::Duration>,
 }
 
 /// How far a sync is followed.
@@ -224,9 +230,43 @@ pub struct SyncArgs {
     /// Ask Argo CD to try, and apply nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// What Argo CD is asked besides
+    #[command(flatten)]
+    pub operation: OperationArgs,
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
     pub format: SyncFormat,
+}
+
+/// The optional parts of a sync; none is a good default.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Operation")]
+pub struct OperationArgs {
+    /// Delete live objects that left Git: `--prune=false` keeps them [default: what the Application's automated policy says, else true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub prune: Option<bool>,
+    /// How objects are applied
+    #[arg(long, value_enum, default_value_t)]
+    pub strategy: StrategyArg,
+    /// Delete and recreate what cannot be changed in place
+    #[arg(long)]
+    pub force: bool,
+    /// Use these sync options instead of all of the Application's own, for this sync
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub sync_option: Vec<String>,
+    /// Only these objects of the Applications that are named; no hooks run then
+    #[arg(long, value_name = "GROUP:KIND:[NAMESPACE/]NAME", value_delimiter = ',', requires = "app")]
+    pub resource: Vec<crate::model::sync::ResourceFilter>,
+}
+
+/// How objects are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StrategyArg {
+    /// With hooks, as Argo CD does by itself
+    #[default]
+    Hook,
+    /// Without: PreSync and PostSync jobs are skipped
+    Apply,
 }
 
 /// The forms of a sync's result.
@@ -248,9 +288,15 @@ pub struct AuditArgs {
     /// Only this Application
     #[arg(long, value_name = "NAME")]
     pub app: Option<String>,
-    /// Only this commit
+    /// Only this delivered or source commit, or what starts with it
     #[arg(long, value_name = "COMMIT")]
     pub commit: Option<String>,
+    /// Only this run
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+    /// At most so many lines, the newest
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
 }
 
 /// `hydrant render`.

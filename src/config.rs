@@ -1,6 +1,7 @@
 //! Raw settings (flags, environment, hydrant.yaml) resolved once into what a run is told.
 
 use crate::edge::fleet::FleetPlace;
+use crate::edge::forge::Tokens;
 use crate::edge::git::GitSettings;
 use crate::error::{Error, Result};
 use crate::stage::diff::{AllowDelete, Drift};
@@ -47,6 +48,8 @@ pub struct DeliveryRequest {
     pub seconds: i64,
     /// How repositories are reached.
     pub git: GitSettings,
+    /// Who we are to the servers that hold merge requests.
+    pub forge: Tokens,
     /// The Argo CD server that the environment names, if any.
     pub argocd_server: Option<String>,
     /// The file of the audit trail.

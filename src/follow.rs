@@ -17,6 +17,7 @@ use crate::model::target::TargetState;
 use crate::model::tree::{BaseTree, ObjectId};
 use crate::stage::apps::{self, Applied};
 use crate::stage::diff::folder_of;
+use crate::stop::Stop;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -48,16 +49,18 @@ pub fn is_configured(settings: &ArgoSettings) -> bool {
 }
 
 /// How far a sync goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// How far it is followed.
     pub wait: WaitFor,
-    /// The longest time for all.
-    pub timeout: Duration,
+    /// The longest time for one Application, if another than the settings'.
+    pub timeout: Option<Duration>,
     /// Ask Argo CD what it would do.
     pub dry_run: bool,
     /// Sync automated Applications explicitly too.
     pub explicit: bool,
+    /// The optional parts of the request.
+    pub options: SyncOptions,
 }
 
 /// What a sync of one destination works with.
@@ -74,6 +77,8 @@ pub struct Follower<'a> {
     pub source: Option<String>,
     /// Show no live lines.
     pub quiet: bool,
+    /// Ends the following; Argo CD goes on alone.
+    pub stop: &'a Stop,
 }
 
 impl Follower<'_> {
@@ -130,10 +135,10 @@ impl Follower<'_> {
             source_commit: self.source.clone(),
             run_id: run_id(&commit, self.request.seconds),
             wait: wish.wait,
-            timeout: wish.timeout,
+            timeout: wish.timeout.unwrap_or(self.settings.timeout),
             dry_run: wish.dry_run,
             explicit: wish.explicit,
-            options: SyncOptions::default(),
+            options: wish.options.clone(),
         };
         let ancestry = BranchAncestry { repository: Mutex::new(repository), branch: branch.to_owned() };
         let context = SyncContext {
@@ -141,13 +146,14 @@ impl Follower<'_> {
             ancestry: Arc::new(ancestry),
             audit: self.request.audit.clone().map(|path| (path, Default::default())),
             quiet: self.quiet,
+            stop: self.stop.clone(),
         };
         sync(&request, &context)
     }
 }
 
 /// Names a run in Argo CD's operations: unique enough, and without a secret.
-fn run_id(commit: &ObjectId, seconds: i64) -> String {
+pub(crate) fn run_id(commit: &ObjectId, seconds: i64) -> String {
     format!("hydrant-{seconds}-{}-{}", std::process::id(), commit.short())
 }
 
@@ -177,7 +183,9 @@ pub struct Followed {
 impl Followed {
     /// Opens the record of a destination.
     pub fn of(request: &DeliveryRequest, fleet: &str, to: &Destination) -> Self {
-        let name = blake3::hash(format!("{fleet}\n{}\n{}", to.repo, to.branch).as_bytes()).to_hex();
+        // An environment with merge requests has a record of its own beside what is pushed.
+        let way = to.proposes.as_deref().map(|env| format!("\n{env}")).unwrap_or_default();
+        let name = blake3::hash(format!("{fleet}\n{}\n{}{way}", to.repo, to.branch).as_bytes()).to_hex();
         let partial = request.render.pick != Default::default();
         // A run of a part of the fleet cannot say that all was followed.
         let path = request.cache.as_ref().filter(|_| !partial).map(|c| c.join("followed").join(&name[..32]));

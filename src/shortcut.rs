@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::message;
 use crate::model::id::ClusterId;
 use crate::model::tree::BaseTree as _;
-use crate::report::{DestinationReport, Report, Status};
+use crate::report::{DestinationReport, Report, RequestReport, Status};
 use crate::stop::{Stop, StoppingClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Returns the key of a run: everything that it read and was told. None if something could
 /// not be read, or if it was told something that a second run would not repeat.
-pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
+pub fn key(tree: &Tree, request: &DeliveryRequest, follows: bool) -> Option<String> {
     let once = request.adopt.is_empty()
         && request.release.is_empty()
         && request.allow_delete.is_empty()
@@ -31,6 +31,8 @@ pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
         &request.repo,
         &request.branch,
         &request.argocd_server,
+        // A run that left Argo CD alone says nothing about what is owed.
+        follows,
     );
     let mut hasher = blake3::Hasher::new();
     for part in
@@ -45,14 +47,17 @@ pub fn key(tree: &Tree, request: &DeliveryRequest) -> Option<String> {
 /// folder still has the tree that it left.
 pub fn unchanged(key: &str, request: &DeliveryRequest, stop: &Stop) -> Option<Report> {
     let record = CleanRun::find(request.cache.as_deref()?, key)?;
-    let mut by_destination: BTreeMap<(&str, &str), Vec<&CleanCluster>> = BTreeMap::new();
+    let mut by_destination: BTreeMap<(&str, &str, Option<&str>), Vec<&CleanCluster>> = BTreeMap::new();
     for cluster in &record.clusters {
-        by_destination.entry((&cluster.repo, &cluster.branch)).or_default().push(cluster);
+        by_destination
+            .entry((&cluster.repo, &cluster.branch, cluster.proposes.as_deref()))
+            .or_default()
+            .push(cluster);
     }
     let mut report = Report::new(&record.fleet);
     report.units = record.units;
     report.notices.clone_from(&record.notices);
-    for ((repo, branch), clusters) in by_destination {
+    for ((repo, branch, proposes), clusters) in by_destination {
         // Whatever goes wrong here, the whole line says it better.
         let commit = same_trees(repo, branch, &clusters, request, stop).ok()??;
         for cluster in &clusters {
@@ -66,6 +71,7 @@ pub fn unchanged(key: &str, request: &DeliveryRequest, stop: &Stop) -> Option<Re
             pushed: false,
             tries: 1,
             created: false,
+            request: proposes.map(RequestReport::none),
         });
     }
     report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));

@@ -15,7 +15,8 @@ impl Stop {
         Self::default()
     }
 
-    /// Returns a flag that SIGTERM and SIGINT set. A second signal ends the process as usual.
+    /// Returns a flag that SIGTERM and SIGINT set. A second signal changes nothing: every wait
+    /// ends at the first.
     pub fn on_signals() -> Self {
         let stop = Self::default();
         let setter = stop.clone();

@@ -16,7 +16,8 @@ mod validate;
 use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs};
 use crate::config::{DeliveryRequest, RenderRequest};
 use crate::edge::fleet::FleetPlace;
-use crate::edge::git::{Credentials, GitSettings};
+use crate::edge::forge::Tokens;
+use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
@@ -128,6 +129,7 @@ fn variable(name: &str) -> Option<String> {
 fn git_settings(args: &GitArgs) -> Result<GitSettings> {
     Ok(GitSettings {
         credentials: Credentials::from_environment(variable)?,
+        ssh: ssh_settings(args)?,
         ca_file: args.ca_file.clone(),
         proxy: variable("HYDRANT_PROXY").map(Secret::new),
         cache: cache_folder(args).map(|c| c.join("git")),
@@ -154,10 +156,29 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         author: author.cloned(),
         seconds: now(),
         git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
+        forge: Tokens::from_environment(|name| std::env::var(name).ok())?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
         cache: cache_folder(&fleet.git),
     })
+}
+
+/// Gathers how servers are reached over SSH; a flag stands above the environment.
+fn ssh_settings(to: &GitArgs) -> Result<SshSettings> {
+    let flag_over = |name: &str| match name {
+        "HYDRANT_GIT_SSH_KEY" | "HYDRANT_GIT_SSH_KEY_FILE" => to.ssh_key.is_some(),
+        "HYDRANT_GIT_KNOWN_HOSTS" | "HYDRANT_GIT_KNOWN_HOSTS_FILE" => to.known_hosts.is_some(),
+        _ => false,
+    };
+    let mut ssh =
+        SshSettings::from_environment(|name| std::env::var(name).ok().filter(|_| !flag_over(name)))?;
+    if let Some(key) = &to.ssh_key {
+        ssh.key = Some(KeySource::File(key.clone()));
+    }
+    if let Some(file) = &to.known_hosts {
+        ssh.known_hosts = vec![file.clone()];
+    }
+    Ok(ssh)
 }
 
 /// The memo of a run: on disk where there is a cache folder.
@@ -215,7 +236,7 @@ fn wish(args: &WaitArgs) -> Wish {
         Wait::Operation => WaitFor::Operation,
         Wait::None => WaitFor::None,
     };
-    Wish { wait, timeout: args.timeout, dry_run: false, explicit: false }
+    Wish { wait, timeout: args.timeout, ..Wish::default() }
 }
 
 /// Reads the types of `--crds`.

@@ -42,7 +42,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let mut differs = false;
     if let Some(dir) = &args.out {
         let mut folder = Folder::open(dir)?;
-        let to = Destination { repo: dir.display().to_string(), branch: String::new() };
+        let to = Destination { repo: dir.display().to_string(), branch: String::new(), proposes: None };
         target.homes.values_mut().for_each(|home| *home = to.clone());
         let changes = reconcile::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
         folder.apply(&changes.edits)?;

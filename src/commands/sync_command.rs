@@ -3,12 +3,12 @@
 use super::sync::{SyncSelection, audit_table, pick};
 use super::{delivery, print, wish};
 use crate::audit::AuditFilter;
-use crate::cli::{AuditArgs, SyncArgs, SyncFormat};
+use crate::cli::{AuditArgs, OperationArgs, StrategyArg, SyncArgs, SyncFormat};
 use crate::edge::git::{Remote, Repository, Tip};
-use crate::error::{Error, Result, Violations};
+use crate::error::{Error, ErrorKind, Result, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::Destination;
-use crate::model::sync::AppRef;
+use crate::model::sync::{AppRef, Strategy, SyncOptions};
 use crate::model::tree::ObjectId;
 use crate::reconcile::{self, Tools};
 use crate::report::worst;
@@ -30,7 +30,7 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
             .hint("set ARGOCD_API_URL and ARGOCD_API_TOKEN, or argocd.api in a cluster's values"));
     }
     let memo = super::memo(&request);
-    let stop = Stop::never();
+    let stop = Stop::on_signals();
     let tools =
         Tools { memo: &memo, progress: &Shown::new(quiet), stop: &stop, sync: None, types: None, quiet };
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, &tools)?;
@@ -42,6 +42,7 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
         request: &request,
         source: definitions.source.commit.clone(),
         quiet,
+        stop: &stop,
     };
     let mut found = Violations::new();
     let listed: Vec<(Destination, Vec<Applied>)> = all
@@ -55,9 +56,19 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
         return Err(Error::input("nothing was synced").with(found));
     }
     let chosen = named(&listed, args)?;
-    let how = Wish { dry_run: args.dry_run, explicit: !args.app.is_empty(), ..wish(&args.wait) };
+    let how = Wish {
+        dry_run: args.dry_run,
+        explicit: !args.app.is_empty(),
+        options: options(&args.operation),
+        ..wish(&args.wait)
+    };
     let mut code = 0;
     for (to, apps) in &listed {
+        if stop.is_set() {
+            tracing::warn!("stopped: the Applications of {to} were not asked for");
+            code = worst([code, ErrorKind::Partial.exit_code()]);
+            continue;
+        }
         let report = one(&follower, to, apps, chosen.as_deref(), args, &how)?;
         let Some(report) = report else { continue };
         match args.format {
@@ -67,6 +78,21 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
         code = worst([code, report.exit]);
     }
     Ok(code)
+}
+
+/// Returns the optional parts of the request.
+fn options(args: &OperationArgs) -> SyncOptions {
+    SyncOptions {
+        prune: args.prune,
+        strategy: match args.strategy {
+            StrategyArg::Hook => Strategy::Hook,
+            StrategyArg::Apply => Strategy::Apply,
+        },
+        force: args.force,
+        sync_options: args.sync_option.clone(),
+        resources: args.resource.clone(),
+        retry: None,
+    }
 }
 
 /// Returns the Applications that were named; none if all that changed are meant.
@@ -119,8 +145,12 @@ fn one(
 /// # Errors
 /// A file that cannot be read.
 pub fn audit(args: &AuditArgs) -> Result<u8> {
-    let filter =
-        AuditFilter { application: args.app.clone(), commit: args.commit.clone(), ..AuditFilter::default() };
+    let filter = AuditFilter {
+        application: args.app.clone(),
+        commit: args.commit.clone(),
+        run: args.run.clone(),
+        last: args.last,
+    };
     print(&audit_table(&args.audit, &filter)?)?;
     Ok(0)
 }

@@ -4,12 +4,12 @@ use super::cluster::ClusterFile;
 use super::id::{ClusterId, Domain, SubjectId};
 use super::overlay::Step;
 use super::platform::{Argocd, Vault};
-use super::settings::Deliver;
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
+use crate::template::Part;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 /// Where a cluster's manifests go.
@@ -19,11 +19,30 @@ pub struct Destination {
     pub repo: String,
     /// The branch.
     pub branch: String,
+    /// The environment whose changes a merge request proposes there; none: they are pushed.
+    pub proposes: Option<String>,
 }
 
 impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.repo, self.branch)
+    }
+}
+
+/// The environments that a destination is about. Several may share a branch, one by pushes and
+/// each other by a merge request of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// This one alone.
+    pub only: Option<&'a str>,
+    /// All but these.
+    pub except: Option<&'a BTreeSet<String>>,
+}
+
+impl Scope<'_> {
+    /// Returns true if an environment belongs to it.
+    pub fn takes(&self, env: &str) -> bool {
+        self.only.is_none_or(|only| only == env) && !self.except.is_some_and(|others| others.contains(env))
     }
 }
 
@@ -33,7 +52,9 @@ pub struct Placed<'d> {
     /// The component.
     pub component: &'d Component,
     /// Its values there.
-    pub values: Arc<Value>,
+    pub values: Part,
+    /// Its wave.
+    pub wave: Part,
 }
 
 /// One cluster, resolved.
@@ -51,10 +72,12 @@ pub struct Cluster<'d> {
     pub vault: Vault,
     /// Its Argo CD settings.
     pub argocd: Argocd,
-    /// The values under `global`.
-    pub global: Arc<Value>,
-    /// What templates see as `cluster`.
-    pub view: Arc<Value>,
+    /// What every template on it sees: `cluster`, `env` and `global`.
+    pub view: BTreeMap<&'static str, Part>,
+    /// The ids of its components, as its own units see them.
+    pub enabled: Part,
+    /// What templates see as `access`: the account and the rights that Hydrant needs on Argo CD.
+    pub access: Part,
     /// The components that serve the cluster, enabled there, by id.
     pub components: Vec<Placed<'d>>,
     /// The components that serve its subjects, with their values.
@@ -63,8 +86,6 @@ pub struct Cluster<'d> {
     pub subjects: BTreeMap<SubjectId, Arc<SubjectView>>,
     /// Its destination.
     pub destination: Destination,
-    /// How changes get there.
-    pub deliver: Deliver,
     /// The overlays for all its units, built-in first.
     pub overlays: Overlays,
 }
@@ -73,38 +94,27 @@ pub struct Cluster<'d> {
 #[derive(Debug)]
 pub struct SubjectView {
     /// By the name that templates use.
-    pub parts: Vec<(&'static str, Arc<ViewPart>)>,
-}
-
-/// One binding as templates see it.
-#[derive(Debug)]
-pub struct ViewPart {
-    /// The data.
-    pub data: Arc<Value>,
+    pub parts: Vec<(&'static str, Arc<Value>)>,
     digest: OnceLock<blake3::Hash>,
-}
-
-impl ViewPart {
-    /// Returns the part that holds this data.
-    pub fn new(data: Arc<Value>) -> Self {
-        Self { data, digest: OnceLock::new() }
-    }
 }
 
 impl SubjectView {
     /// Returns the view of these parts.
-    pub fn new(parts: Vec<(&'static str, Arc<ViewPart>)>) -> Self {
-        Self { parts }
+    pub fn new(parts: Vec<(&'static str, Arc<Value>)>) -> Self {
+        Self { parts, digest: OnceLock::new() }
     }
 
-    /// Returns the digest of the data; each part's is computed once for all clusters and subjects.
-    pub fn digest(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        for (name, part) in &self.parts {
-            let digest = part.digest.get_or_init(|| blake3::hash(part.data.to_string().as_bytes()));
-            hasher.update(name.as_bytes()).update(digest.as_bytes());
-        }
-        hasher.finalize()
+    /// Returns the digest of the data, computed once for all clusters.
+    pub fn digest(&self) -> &blake3::Hash {
+        self.digest.get_or_init(|| {
+            let mut hasher = blake3::Hasher::new();
+            for (name, data) in &self.parts {
+                let text = data.to_string();
+                hasher.update(&(text.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes()).update(text.as_bytes());
+            }
+            hasher.finalize()
+        })
     }
 }
 
@@ -158,6 +168,20 @@ pub struct Fleet<'d> {
     pub may_delete: MayDelete,
     /// Names of clusters that have a file, readable or not: they did not leave.
     pub known_clusters: Vec<String>,
+    /// The environments whose changes are proposed by merge requests.
+    pub proposing: BTreeSet<String>,
+    /// Destinations that clusters may have left, besides those of the clusters.
+    pub listed: Vec<Destination>,
+}
+
+impl Fleet<'_> {
+    /// Returns the environments that a destination is about.
+    pub fn scope<'a>(&'a self, to: &'a Destination) -> Scope<'a> {
+        match &to.proposes {
+            Some(env) => Scope { only: Some(env), except: None },
+            None => Scope { only: None, except: Some(&self.proposing) },
+        }
+    }
 }
 
 /// Which kinds of things may be deleted because they are not in the fleet.

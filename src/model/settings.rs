@@ -50,10 +50,32 @@ pub struct EnvironmentSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     pub branch: Option<String>,
+    /// What kind of server the merge requests are opened on; told by the host of github.com,
+    /// gitlab.com and codeberg.org.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ForgeKind")]
+    pub forge: Option<ForgeKind>,
+    /// The base URL of that server's API, where it is not at the usual place of the
+    /// repository's host: `https://git.example.com/api/v4`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub forge_api: Option<String>,
     /// Whether bindings must name where they go.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Placement")]
     pub placement: Option<Placement>,
+}
+
+/// What kind of server holds merge requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ForgeKind {
+    /// github.com or GitHub Enterprise.
+    Github,
+    /// gitlab.com or a GitLab of one's own.
+    Gitlab,
+    /// Gitea or Forgejo.
+    Gitea,
 }
 
 /// How changes reach a branch.

@@ -64,10 +64,12 @@ impl Extras {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::Part;
 
     fn read(text: &str) -> Result<Extras, Violations> {
         let template = Template::compile("argocd.yaml".into(), text).unwrap();
-        Extras::read(&template, &Context::new(json!({"on": false}), Default::default()))
+        let parts = [("on", Part::new(json!(false)))].into();
+        Extras::read(&template, &Context::new(parts, Default::default()))
     }
 
     #[test]

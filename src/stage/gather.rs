@@ -124,7 +124,7 @@ fn suspects(state: &ClusterTarget) -> BTreeSet<u64> {
 }
 
 /// Returns how many others a subject may stop: the cluster first, a tenant last.
-fn rank(subject: &SubjectId) -> u8 {
+pub(crate) fn rank(subject: &SubjectId) -> u8 {
     match subject {
         SubjectId::Cluster => 0,
         SubjectId::Organization(_) => 1,

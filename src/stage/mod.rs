@@ -3,6 +3,7 @@
 pub mod applications;
 pub mod apps;
 pub mod bindings;
+pub mod claims;
 pub mod diff;
 pub mod extras;
 pub mod firewall;

@@ -6,12 +6,12 @@ use super::resolve::base_context;
 use crate::definition::catalog::{Component, NamespaceRule};
 use crate::error::{Violation, Violations};
 use crate::model::fleet::{Cluster, Fleet, Placed, SubjectView, holds};
-use crate::model::id::{ClusterId, Domain, Part, Scope, SubjectId, UnitId};
+use crate::model::id::{ClusterId, Domain, Part as IdPart, Scope, SubjectId, UnitId};
 use crate::model::lot::LotKey;
 use crate::model::overlay::Step;
 use crate::model::unit::{RenderUnit, UnitKey, Work};
 use crate::model::values::type_name;
-use crate::template::Context;
+use crate::template::{Context, Part};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,26 +66,22 @@ pub fn units<'f>(
 }
 
 /// All units of one subject on one cluster, before any of them is prepared.
-pub struct PlannedLot<'f, 'd> {
-    maker: Maker<'f, 'd>,
+pub struct PlannedLot<'f> {
+    maker: Maker<'f>,
     /// The subject.
     pub subject: SubjectId,
     /// What templates see of it; nothing of the cluster itself.
-    view: Option<&'f Arc<SubjectView>>,
+    view: Option<&'f SubjectView>,
     /// The digest of what its cluster gives to all subjects of its scope.
     common: blake3::Hash,
 }
 
 /// Lists the lots of the selected clusters that are not held as a whole.
-pub fn lots<'f, 'd>(
-    fleet: &'f Fleet<'d>,
-    pick: &Selection,
-    renderer: &'f str,
-) -> Vec<PlannedLot<'f, 'd>> {
+pub fn lots<'f>(fleet: &'f Fleet<'_>, pick: &Selection, renderer: &'f str) -> Vec<PlannedLot<'f>> {
     let mut all = Vec::new();
     let whole = |id: &ClusterId| fleet.held.contains_key(&Domain::cluster(id.clone()));
     for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id) && !whole(&c.id)) {
-        let maker = Maker { fleet, cluster, renderer };
+        let maker = Maker { root: &fleet.path, cluster, renderer };
         if pick.takes_subject(&SubjectId::Cluster) {
             let common = maker.common(Scope::Cluster);
             all.push(PlannedLot { maker, subject: SubjectId::Cluster, view: None, common });
@@ -102,7 +98,7 @@ pub fn lots<'f, 'd>(
     all
 }
 
-impl<'f> PlannedLot<'f, '_> {
+impl<'f> PlannedLot<'f> {
     /// Returns its cluster.
     pub fn cluster(&self) -> &'f ClusterId {
         &self.maker.cluster.id
@@ -133,13 +129,14 @@ impl<'f> PlannedLot<'f, '_> {
 }
 
 #[derive(Clone, Copy)]
-struct Maker<'f, 'd> {
-    fleet: &'f Fleet<'d>,
-    cluster: &'f Cluster<'d>,
+struct Maker<'f> {
+    /// The folder inside the repositories that holds all output.
+    root: &'f str,
+    cluster: &'f Cluster<'f>,
     renderer: &'f str,
 }
 
-impl<'f, 'd> Maker<'f, 'd> {
+impl<'f> Maker<'f> {
     /// Returns the digest of everything that the cluster gives to the units of a scope: what
     /// [`base_context`] and the Applications are made of, the components, and their overlays.
     fn common(self, scope: Scope) -> blake3::Hash {
@@ -149,16 +146,21 @@ impl<'f, 'd> Maker<'f, 'd> {
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
         part(self.renderer.as_bytes());
-        part(self.fleet.path.as_bytes());
-        part(format!("{:?} {:?}", cluster.id, cluster.destination).as_bytes());
-        part(format!("{:?}", cluster.argocd).as_bytes());
-        part(cluster.view.to_string().as_bytes());
-        part(cluster.global.to_string().as_bytes());
+        part(self.root.as_bytes());
+        part(format!("{:?} {:?} {:?}", cluster.id, cluster.destination, cluster.argocd).as_bytes());
+        for (name, data) in &cluster.view {
+            part(name.as_bytes());
+            part(data.digest().as_bytes());
+        }
         for step in cluster.overlays.for_application() {
             part(step.digest.as_bytes());
         }
         let serving = match scope {
-            Scope::Cluster => &cluster.components,
+            Scope::Cluster => {
+                part(cluster.enabled.digest().as_bytes());
+                part(cluster.access.digest().as_bytes());
+                &cluster.components
+            }
             _ => &cluster.subject_components,
         };
         for placed in serving.iter().filter(|p| p.component.scope() == scope) {
@@ -166,8 +168,9 @@ impl<'f, 'd> Maker<'f, 'd> {
             let key = component.key.to_string();
             part(key.as_bytes());
             part(component.digest.as_bytes());
-            part(format!("{} {}", component.wave, component.failed.is_empty()).as_bytes());
-            part(placed.values.to_string().as_bytes());
+            part(&[u8::from(component.failed.is_empty())]);
+            part(placed.values.digest().as_bytes());
+            part(placed.wave.digest().as_bytes());
             // A step more or less moves the others: how many there are is part of it.
             let overlays = cluster.overlays.for_component(&key);
             part(&(overlays.len() as u64).to_le_bytes());
@@ -180,12 +183,13 @@ impl<'f, 'd> Maker<'f, 'd> {
 
     /// The manifests of a component and its Application; a component with a source has the
     /// Application alone.
-    fn for_cluster(self, placed: &'f Placed<'d>) -> Vec<Prepared<'f>> {
+    fn for_cluster(self, placed: &'f Placed<'f>) -> Vec<Prepared<'f>> {
         let component = placed.component;
-        let mut data = base_context(self.cluster, &placed.values, component.wave);
-        data["enabled"] = self.cluster.components.iter().map(|p| json!(p.component.key.id)).collect();
+        let mut parts = base_context(self.cluster, placed);
+        parts.insert("enabled", self.cluster.enabled.clone());
+        parts.insert("access", self.cluster.access.clone());
         let domain = Domain::cluster(self.cluster.id.clone());
-        let prepared = self.context(component, data);
+        let prepared = self.context(component, parts);
         let (context, namespace) = match prepared {
             Ok(ready) => ready,
             Err(why) => return vec![Err((domain, why))],
@@ -205,6 +209,8 @@ impl<'f, 'd> Maker<'f, 'd> {
     /// The manifests of every component of the subject's scope, and its Application.
     fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
+        let own: Vec<(&'static str, Part)> =
+            view.parts.iter().map(|(name, data)| (*name, Part::new(data.clone()))).collect();
         let mut units = Vec::new();
         let serving =
             self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());
@@ -214,11 +220,9 @@ impl<'f, 'd> Maker<'f, 'd> {
                 units.push(Err((domain.clone(), component.failed.clone())));
                 continue;
             }
-            let mut data = base_context(self.cluster, &placed.values, component.wave);
-            for (name, part) in &view.parts {
-                data[*name] = Value::clone(&part.data);
-            }
-            match self.context(component, data) {
+            let mut parts = base_context(self.cluster, placed);
+            parts.extend(own.iter().cloned());
+            match self.context(component, parts) {
                 Ok((context, namespace)) => {
                     units.push(Ok(self.manifests(component, subject.clone(), context, namespace)));
                 }
@@ -226,8 +230,8 @@ impl<'f, 'd> Maker<'f, 'd> {
             }
         }
         if !units.is_empty() {
-            let app = applications::of_subject(self.cluster, subject, &self.fleet.path);
-            units.push(Ok(self.application(subject.clone(), Part::SubjectApplication, app)));
+            let app = applications::of_subject(self.cluster, subject, self.root);
+            units.push(Ok(self.application(subject.clone(), IdPart::SubjectApplication, app)));
         }
         units
     }
@@ -235,15 +239,15 @@ impl<'f, 'd> Maker<'f, 'd> {
     fn context(
         self,
         component: &Component,
-        mut data: Value,
+        parts: BTreeMap<&'static str, Part>,
     ) -> Result<(Context, Option<String>), Violations> {
-        let namespace = match &component.namespace {
-            None => None,
-            Some(NamespaceRule::Fixed(name)) => Some(name.clone()),
+        let context = Context::new(parts, component.texts.clone());
+        let name = match &component.namespace {
+            None => return Ok((context, None)),
+            Some(NamespaceRule::Fixed(name)) => name.clone(),
             Some(NamespaceRule::Computed(expression)) => {
-                let context = Context::new(data.clone(), component.texts.clone());
                 match expression.eval(&context).map_err(|v| vec![v.key("namespace")])? {
-                    Value::String(name) => Some(name),
+                    Value::String(name) => name,
                     other => {
                         let is = type_name(&other);
                         let v = Violation::error(format!("the namespace must be a string, and this is {is}"));
@@ -252,10 +256,8 @@ impl<'f, 'd> Maker<'f, 'd> {
                 }
             }
         };
-        if let Some(name) = &namespace {
-            data["namespace"] = json!(name);
-        }
-        Ok((Context::new(data, component.texts.clone()), namespace))
+        let part = Part::new(json!(name));
+        Ok((context.with("namespace", part, component.texts.clone()), Some(name)))
     }
 
     fn manifests(
@@ -268,8 +270,8 @@ impl<'f, 'd> Maker<'f, 'd> {
         let overlays = self.cluster.overlays.for_component(&component.key.to_string());
         // Cluster-scoped components carry their wave on the Application.
         let wave = if component.scope() == Scope::Cluster { 0 } else { component.wave };
-        let key = key(self.renderer, Some(component), &overlays, &context.data);
-        let part = Part::Manifests { layer: component.key.layer, component: component.key.id.clone() };
+        let key = key(self.renderer, Some(component), &overlays, |hasher| context.add_to(hasher));
+        let part = IdPart::Manifests { layer: component.key.layer, component: component.key.id.clone() };
         let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
         RenderUnit { id, key, work: Work::Templates { component, context, namespace, wave }, overlays }
     }
@@ -296,15 +298,17 @@ impl<'f, 'd> Maker<'f, 'd> {
             Some(template) => Extras::read(template, context)?,
         };
         let made = applications::Made { namespace, source, extras };
-        let app = applications::of_component(self.cluster, component, &self.fleet.path, made);
+        let app = applications::of_component(self.cluster, component, self.root, made);
         let part =
-            Part::ComponentApplication { layer: component.key.layer, component: component.key.id.clone() };
+            IdPart::ComponentApplication { layer: component.key.layer, component: component.key.id.clone() };
         Ok(self.application(SubjectId::Cluster, part, app))
     }
 
-    fn application(self, subject: SubjectId, part: Part, app: Value) -> RenderUnit<'f> {
+    fn application(self, subject: SubjectId, part: IdPart, app: Value) -> RenderUnit<'f> {
         let overlays = self.cluster.overlays.for_application();
-        let key = key(self.renderer, None, &overlays, &app);
+        let key = key(self.renderer, None, &overlays, |hasher| {
+            hasher.update(app.to_string().as_bytes());
+        });
         let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
         RenderUnit { id, key, work: Work::Application(Box::new(app)), overlays }
     }
@@ -312,7 +316,12 @@ impl<'f, 'd> Maker<'f, 'd> {
 
 /// Returns the hash of (renderer, component, overlay chain, canonical context). The context
 /// is canonical because its maps are sorted.
-fn key(renderer: &str, component: Option<&Component>, overlays: &[Arc<Step>], context: &Value) -> UnitKey {
+fn key(
+    renderer: &str,
+    component: Option<&Component>,
+    overlays: &[Arc<Step>],
+    add_context: impl FnOnce(&mut blake3::Hasher),
+) -> UnitKey {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
@@ -325,9 +334,10 @@ fn key(renderer: &str, component: Option<&Component>, overlays: &[Arc<Step>], co
         }
         None => part(b"application"),
     }
+    part(&(overlays.len() as u64).to_le_bytes());
     for step in overlays {
         part(step.digest.as_bytes());
     }
-    part(context.to_string().as_bytes());
+    add_context(&mut hasher);
     UnitKey(*hasher.finalize().as_bytes())
 }

@@ -1,12 +1,12 @@
 //! Evaluates expressions: strict, without I/O, with a small set of bounded filters.
 
 use super::scan::{Piece, Scanned};
-use super::{Context, Texts, meter};
+use super::{Context, meter, shapes};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::values::type_name;
 use crate::suggest::did_you_mean;
 use crate::yaml::write_json_string;
-use minijinja::value::{Kwargs, Rest, Serde, Value as Item, ValueKind, ValueOrKwargs};
+use minijinja::value::{Kwargs, Rest, Value as Item, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, filters, tests as checks};
 use serde_json::{Map, Number, Value};
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ fn environment() -> Environment<'static> {
     env.set_debug(false);
     env.set_formatter(|out, _state, value| {
         let plain = to_json(value, 0)?;
-        out.write_str(&write_json_string(&plain)).map_err(Error::from)
+        shapes::print(out, plain, write_json_string).map_err(Error::from)
     });
     add_filters(&mut env);
     add_tests(&mut env);
@@ -243,27 +243,12 @@ fn number(value: &Item) -> Result<Number, Error> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "the number does not fit 64 bits, or is none"))
 }
 
-/// Returns the data as the engine takes it, with the function `text` beside it.
-pub fn with_text(data: &Value, texts: Texts) -> Item {
-    let text = Item::from_function(move |name: String| -> Result<String, Error> {
-        texts.get(name.as_str()).map(|t| t.to_string()).ok_or_else(|| {
-            let near = did_you_mean(&name, texts.keys().map(String::as_str)).unwrap_or_default();
-            let message = format!("the component has no text file `{name}`; {near}");
-            Error::new(ErrorKind::InvalidOperation, message.trim_end_matches("; ").to_owned())
-        })
-    });
-    let mut pairs: Vec<(String, Item)> = match data {
-        Value::Object(map) => map.iter().map(|(k, v)| (k.clone(), Item::from(Serde(v)))).collect(),
-        _ => Vec::new(),
-    };
-    pairs.push(("text".into(), text));
-    Item::from_pairs(pairs)
-}
-
 /// A compiled expression.
 pub struct Compiled {
     expression: minijinja::Expression<'static, 'static>,
     text: String,
+    /// The names of an expression that only looks something up, as `tenant.name`.
+    path: Option<Vec<String>>,
 }
 
 impl std::fmt::Debug for Compiled {
@@ -281,17 +266,30 @@ impl Compiled {
         let expression = ENVIRONMENT
             .compile_expression_owned(text.to_owned())
             .map_err(|e| Violation::error(format!("this is no expression: {}", detail(&e))).at(at.clone()))?;
-        Ok(Self { expression, text: text.to_owned() })
+        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
+        let path = names.iter().all(|name| is_name(name)).then_some(names);
+        Ok(Self { expression, text: text.to_owned(), path })
     }
 
     /// Evaluates it to plain data.
     ///
     /// # Errors
     /// An undefined value, or a failing operation.
-    pub fn eval(&self, context: &Context, at: &Origin) -> Result<Value, Violation> {
+    pub fn eval(&self, context: &Context, at: impl FnOnce() -> Origin) -> Result<Value, Violation> {
+        if let Some(value) = self.path.as_deref().and_then(|path| context.look_up(path))
+            && meter::charge_for_data(value, MAX_OUTPUT, DEPTH)
+        {
+            return Ok(value.clone());
+        }
         let value = self.expression.eval(&context.item).and_then(|v| to_json(&v, 0));
-        value.map_err(|e| explain(&e, std::slice::from_ref(&self.text), context, at))
+        value.map_err(|e| explain(&e, std::slice::from_ref(&self.text), context, &at()))
     }
+}
+
+fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A template with tags.
@@ -418,7 +416,7 @@ fn explain(e: &Error, expressions: &[String], context: &Context, at: &Origin) ->
     let mut v = Violation::error(String::new()).at(at.clone());
     match e.kind() {
         ErrorKind::UndefinedError => {
-            let missing = expressions.iter().find_map(|x| first_missing(x, &context.data));
+            let missing = expressions.iter().find_map(|x| first_missing(x, context));
             let Some((path, reach)) = missing else {
                 v.message = "an undefined value is used here".into();
                 return v;
@@ -441,34 +439,47 @@ fn explain(e: &Error, expressions: &[String], context: &Context, at: &Origin) ->
 
 /// Returns the first part of a dotted name that the context does not have, and what stands
 /// beside it: names and types, never values.
-fn first_missing(expression: &str, data: &Value) -> Option<(String, String)> {
+fn first_missing(expression: &str, context: &Context) -> Option<(String, String)> {
     let compiled = ENVIRONMENT.compile_expression_owned(expression.to_owned()).ok()?;
     let mut names: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
     names.sort();
     for name in names {
-        let mut here = data;
-        let mut walked: Vec<&str> = Vec::new();
-        for part in name.split('.') {
+        let mut parts = name.split('.');
+        let Some(first) = parts.next() else { continue };
+        let Some(mut here) = context.get(first) else {
+            if first == "text" {
+                continue;
+            }
+            return Some((first.to_owned(), in_reach(first, "", context.names())));
+        };
+        let mut walked = vec![first];
+        for part in parts {
             let Value::Object(map) = here else { break };
+            let above = walked.join(".");
             walked.push(part);
             match map.get(part) {
                 Some(next) => here = next,
-                None if part == "text" && walked.len() == 1 => break,
                 None => {
-                    let near = did_you_mean(part, map.keys().map(String::as_str))
-                        .filter(|n| n.starts_with("did"))
-                        .map(|n| format!("{n}\n"))
-                        .unwrap_or_default();
-                    let reach: Vec<String> =
-                        map.iter().map(|(k, v)| format!("{k} ({})", type_name(v))).take(30).collect();
-                    let reach = match reach.is_empty() {
-                        true => format!("`{}` is empty here", walked[..walked.len() - 1].join(".")),
-                        false => format!("in reach here: {}", reach.join(", ")),
-                    };
-                    return Some((walked.join("."), format!("{near}{reach}")));
+                    let known = map.iter().map(|(name, value)| (name.as_str(), value));
+                    return Some((walked.join("."), in_reach(part, &above, known)));
                 }
             }
         }
     }
     None
+}
+
+/// Returns what stands beside a name that is missing below another (empty: below none).
+fn in_reach<'a>(missing: &str, above: &str, known: impl Iterator<Item = (&'a str, &'a Value)>) -> String {
+    let known: Vec<(&str, &Value)> = known.collect();
+    let near = did_you_mean(missing, known.iter().map(|(name, _)| *name))
+        .filter(|n| n.starts_with("did"))
+        .map(|n| format!("{n}\n"))
+        .unwrap_or_default();
+    let reach: Vec<String> =
+        known.iter().map(|(name, value)| format!("{name} ({})", type_name(value))).take(30).collect();
+    match reach.is_empty() {
+        true => format!("{near}`{above}` is empty here"),
+        false => format!("{near}in reach here: {}", reach.join(", ")),
+    }
 }

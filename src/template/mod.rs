@@ -6,6 +6,7 @@
 //! * [`scan`] cuts the text into literal parts, expressions and tags, and refuses what
 //!   could grow without bound.
 //! * [`skeleton`] parses the text once, with marks where expressions stand.
+//! * [`shapes`] does the same for each form that a template with tags takes.
 //! * [`engine`] evaluates expressions with a small, bounded set of filters.
 //!
 //! # How work is bounded
@@ -16,17 +17,20 @@
 //! output stops at [`engine::MAX_OUTPUT`]. What an expression can make is then a fixed multiple
 //! of what the inputs hold.
 
+mod context;
 pub mod engine;
 pub mod meter;
 pub mod scan;
+mod shapes;
 pub mod skeleton;
 
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Limits, Schema, read};
+pub use context::{Context, Part};
 use engine::Engine;
-use minijinja::Value as Item;
 use scan::Scanned;
 use serde_json::Value;
+use shapes::Shapes;
 use skeleton::Skeleton;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,8 +50,8 @@ pub struct Template {
 enum Body {
     /// No block tags: parsed once, slots filled per unit.
     Skeleton(Skeleton),
-    /// With block tags: printed and parsed per unit.
-    Text(Box<Engine>),
+    /// With block tags: run per unit, and parsed once for each form that it takes.
+    Text(Box<Engine>, Shapes),
 }
 
 /// One object of a template with the line where it begins.
@@ -70,7 +74,7 @@ impl Template {
         scanned.check_quotes(&file)?;
         let body = if scanned.has_tags() {
             scanned.check_lines(&file)?;
-            Body::Text(Box::new(Engine::compile(&file, &scanned)?))
+            Body::Text(Box::new(Engine::compile(&file, &scanned)?), Shapes::default())
         } else {
             Body::Skeleton(Skeleton::parse(&file, &scanned)?)
         };
@@ -90,11 +94,35 @@ impl Template {
         meter::start();
         match &self.body {
             Body::Skeleton(skeleton) => skeleton.fill(&self.file, context),
-            Body::Text(engine) => {
-                let text = engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v])?;
-                self.parse_rendered(&text)
+            Body::Text(engine, shapes) => {
+                let run = || engine.render(&self.file, &self.scanned, context);
+                match shapes.make(&self.file, run).map_err(|v| vec![v])? {
+                    Some(made) => Ok(made),
+                    None => {
+                        meter::start();
+                        self.parse_rendered(&run().map_err(|v| vec![v])?)
+                    }
+                }
             }
         }
+    }
+
+    /// Makes the objects of a template with tags by printing and parsing it.
+    #[cfg(test)]
+    fn render_printed(&self, context: &Context) -> Result<Vec<Made>, Violations> {
+        meter::start();
+        let Body::Text(engine, _) = &self.body else { return self.render(context) };
+        let text = engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v])?;
+        self.parse_rendered(&text)
+    }
+
+    /// Makes the objects of a template with tags by filling its form, where that is possible.
+    #[cfg(test)]
+    fn render_filled(&self, context: &Context) -> Option<Result<Vec<Made>, Violations>> {
+        meter::start();
+        let Body::Text(engine, shapes) = &self.body else { return None };
+        let run = || engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v]);
+        shapes.make(&self.file, run).transpose()
     }
 
     fn parse_rendered(&self, text: &str) -> Result<Vec<Made>, Violations> {
@@ -114,23 +142,6 @@ impl Template {
                 Ok(Made { value, at: Origin::file(self.file.clone()) })
             })
             .collect()
-    }
-}
-
-/// What a unit's templates may see.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// As plain data: the canonical form, which is part of the unit's key.
-    pub data: Arc<Value>,
-    /// As the template engine takes it, with `text` added.
-    item: Item,
-}
-
-impl Context {
-    /// Wraps the data of a unit, and the text files of its component.
-    pub fn new(data: Value, texts: Texts) -> Self {
-        let item = engine::with_text(&data, texts);
-        Self { data: Arc::new(data), item }
     }
 }
 
@@ -157,6 +168,6 @@ impl Expression {
     /// An undefined value or a failing operation.
     pub fn eval(&self, context: &Context) -> Result<Value, Violation> {
         meter::start();
-        self.compiled.eval(context, &self.at)
+        self.compiled.eval(context, || self.at.clone())
     }
 }

@@ -112,6 +112,23 @@ impl Hydrant {
         self
     }
 
+    /// Starts it, and returns while it runs.
+    pub fn start(mut self) -> std::process::Child {
+        let piped = std::process::Stdio::piped;
+        self.command.stdin(std::process::Stdio::null()).stdout(piped()).stderr(piped());
+        self.command.spawn().expect("the binary starts")
+    }
+
+    /// Returns another program that starts it, with the same environment.
+    pub fn within(self, around: impl FnOnce(&Command) -> Command) -> Command {
+        let mut outer = around(&self.command);
+        outer.env_clear();
+        for (name, value) in self.command.get_envs() {
+            outer.envs(value.map(|value| (name, value)));
+        }
+        outer
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Ran {
         let out = self.command.output().expect("the binary starts");

@@ -5,7 +5,7 @@ use hydrant::error::{Severity, Violation};
 use hydrant::model::binding::{BindingFile, PlainSecret, TenantSettings};
 use hydrant::model::id::{ClusterId, SubjectId};
 use hydrant::stage::bindings::{
-    BindingDocument, BindingRules, ClaimScope, ClusterView, FailedIdentity, Subjects, Unreadable,
+    BindingDocument, BindingRules, ClaimScope, ClusterView, Clusters, FailedIdentity, Subjects, Unreadable,
     resolve_bindings,
 };
 use hydrant::yaml::{Limits, read};
@@ -48,7 +48,7 @@ fn documents(files: &[(&str, &str)]) -> (Vec<BindingDocument>, Vec<Unreadable>) 
 
 fn resolve(files: &[(&str, &str)], clusters: &[ClusterView], rules: &BindingRules) -> Subjects {
     let (documents, unreadable) = documents(files);
-    resolve_bindings(&documents, &unreadable, clusters, rules)
+    resolve_bindings(&documents, &unreadable, Clusters { known: clusters, unread: &[] }, rules)
 }
 
 fn resolve_text(text: &str) -> Subjects {
@@ -203,7 +203,7 @@ fn two_bindings_with_one_pipeline_name_are_both_held() {
     assert_eq!(subjects.failed.len(), 2);
     for failed in &subjects.failed {
         assert!(
-            failed.why[0].message.contains("pipelineName `ferry` is also claimed at bindings/a.yaml:"),
+            failed.why[0].message.contains("pipelineName `ferry` is claimed by RepoBinding `"),
             "{failed:?}"
         );
     }
@@ -228,7 +228,7 @@ fn one_repository_is_bound_once_whatever_its_case() {
         binding("b", "River-Works/Ferry", ""),
     ]));
     assert!(subjects.tenants.is_empty());
-    assert!(errors(&subjects)[0].contains("repository `river-works/ferry` is also claimed at"));
+    assert!(errors(&subjects)[0].contains("repository `river-works/ferry` is claimed by RepoBinding `a-binding` and by RepoBinding `b-binding` (bindings/a.yaml:"));
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_tunnel_runs_on_the_one_cluster_that_is_named() {
         org.claims.iter().filter(|c| c.scope == ClaimScope::Fleet).map(|c| c.what.as_str()).collect();
     assert_eq!(
         fleet_wide,
-        ["organization name river-works", "tunnel id 5d1f", "webhook host river-works.hooks.example"]
+        ["organization name `river-works`", "tunnel id `5d1f`", "webhook host `river-works.hooks.example`"]
     );
 }
 
@@ -317,7 +317,7 @@ fn a_tunnel_and_an_ingress_host_never_share_a_host() {
     let subjects = resolve_text(&fleet(&[org, older.to_owned()]));
     assert!(subjects.organizations.is_empty() && subjects.tenants.is_empty());
     assert!(
-        errors(&subjects).iter().all(|e| e.contains("webhook host `in.hooks.example` is claimed at")),
+        errors(&subjects).iter().all(|e| e.contains("webhook host `in.hooks.example` is claimed by")),
         "{:?}",
         errors(&subjects)
     );

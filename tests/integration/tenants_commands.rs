@@ -96,7 +96,7 @@ fn explain_binding_lists_every_object_and_what_it_may_do() {
     fleet
         .run(&["explain", "binding", "organization/river-works"])
         .exits(0)
-        .shows("claims     tunnel id 6f1f7f64");
+        .shows("claims     tunnel id `6f1f7f64");
 }
 
 #[test]

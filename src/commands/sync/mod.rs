@@ -15,10 +15,12 @@ use crate::edge::argocd::settings::ArgoSettings;
 use crate::edge::argocd::verdict::{Ancestry, is_commit};
 use crate::error::{Error, Result, Violation};
 use crate::model::sync::{AppRef, SyncRequest};
+use crate::stop::Stop;
 use crate::suggest::did_you_mean;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a sync needs besides its request.
@@ -31,6 +33,8 @@ pub struct SyncContext {
     pub audit: Option<(PathBuf, Rotation)>,
     /// Show no live lines.
     pub quiet: bool,
+    /// Ends the following; Argo CD goes on alone.
+    pub stop: Stop,
 }
 
 /// Syncs and follows, until all is known or a signal says stop; then Argo CD goes on alone.
@@ -59,7 +63,7 @@ fn follow(request: &SyncRequest, context: &SyncContext, audit: Audit) -> Result<
     let live = Arc::new(LiveLines::new(context.quiet));
     let report = runtime.block_on(async {
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(stop_on_signal(stop));
+        tokio::spawn(pass_on(context.stop.clone(), stop));
         let tools = Tools {
             clock: Arc::new(SystemClock::default()),
             audit: Arc::new(audit),
@@ -90,34 +94,12 @@ pub async fn sync_with(request: &SyncRequest, settings: &ArgoSettings, tools: &T
     SyncReport::new(request, result, tools.audit.take())
 }
 
-/// Waits for Ctrl-C or SIGTERM and passes it on.
-async fn stop_on_signal(stop: watch::Sender<bool>) {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated() => {}
+/// Passes the run's stop on to the Applications under way.
+async fn pass_on(stop: Stop, applications: watch::Sender<bool>) {
+    while !stop.is_set() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    stop.send_replace(true);
-}
-
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+    applications.send_replace(true);
 }
 
 fn check(request: &SyncRequest) -> Result<()> {

@@ -277,6 +277,15 @@ impl Application {
             .find(|c| matches!(c.kind.as_str(), "ComparisonError" | "InvalidSpecError" | "UnknownError"))
     }
 
+    /// Returns true if the last operation left objects alone because they are marked so:
+    /// `Prune=false`, which no later sync overrules.
+    pub fn kept_from_pruning(&self) -> bool {
+        let results = self.status.operation_state.as_ref().and_then(|s| s.sync_result.as_ref());
+        let mut skipped =
+            results.into_iter().flat_map(|r| &r.resources).filter(|r| r.status == "PruneSkipped").peekable();
+        skipped.peek().is_some() && skipped.all(|r| r.message.contains("(no prune)"))
+    }
+
     /// Returns the version for dropping what is older, if it is a number.
     pub fn version(&self) -> Option<u64> {
         self.metadata.resource_version.parse().ok()

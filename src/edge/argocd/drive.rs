@@ -4,10 +4,12 @@
 use super::application::Application;
 use super::ask::{Asked, Pin, keeps_auto_sync_back};
 use super::fault::{Fault, FaultKind};
-use super::follow::{End, only_pruning_left, out_of_sync};
+use super::follow::{End, kept, only_pruning_left, out_of_sync};
 use super::task::{Step, Task};
 use super::verdict::{Verdict, spec_holds};
-use crate::model::sync::{AppSource, FailingResource, Failure, SyncResult, WaitFor, same_repository};
+use crate::model::sync::{
+    AppSource, FailingResource, Failure, SyncOptions, SyncResult, WaitFor, same_repository,
+};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -70,6 +72,10 @@ impl Task {
             self.mode = "hydrator";
             self.hydrated().await?;
             return self.refreshed().await;
+        }
+        if app.is_automated() && self.shared.explicit && self.shared.options != SyncOptions::default() {
+            // A refresh has no options: what a person asks for is an operation of its own.
+            return self.sync(app, Pin::Tracked).await;
         }
         if app.is_automated() {
             self.mode = "auto";
@@ -218,6 +224,7 @@ impl Task {
                 End::Replaced | End::Idle(_) => {
                     slot.take();
                     app = self.wait_for_other().await?;
+                    self.unless_kept(&app)?;
                 }
             }
         }
@@ -320,7 +327,7 @@ impl Task {
             self.failing = out_of_sync(app);
             return Err(stuck(
                 "only objects that left Git remain, and its automated policy does not prune",
-                "set `prune: true` on its automated policy, or `hydrant sync --app` with prune",
+                "set `prune: true` on its automated policy, or `hydrant sync --app <name> --prune`",
             ));
         }
         let state = app.status.operation_state.as_ref();
@@ -338,6 +345,18 @@ impl Task {
             ));
         }
         Ok(Idle::Sync)
+    }
+
+    /// Ends it when all that is left at our commit are objects that nobody may prune.
+    fn unless_kept(&mut self, app: &Application) -> Step<()> {
+        let at_ours = matches!(self.judge(app, None), Verdict::OutOfSync { .. });
+        match kept(app).filter(|_| at_ours) {
+            Some(failure) => {
+                self.failing = out_of_sync(app);
+                Err(failure)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Waits until the hydrator has rendered our dry commit, and goes on with what it made.

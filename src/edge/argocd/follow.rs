@@ -157,6 +157,10 @@ impl Task {
         if waited < self.session.timing.idle {
             return Ok(None);
         }
+        if let Some(failure) = kept(app) {
+            self.failing = out_of_sync(app);
+            return Err(failure);
+        }
         if mark.is_none() {
             return Ok(Some(End::Idle(Box::new(app.clone()))));
         }
@@ -376,11 +380,26 @@ pub(super) fn only_pruning_left(app: &Application) -> bool {
     left.peek().is_some() && left.all(|r| r.requires_pruning)
 }
 
+/// The failure of an Application whose only difference are objects that nobody may prune.
+/// Seen on a running server: with selfHeal it tries again and again, and takes the place of
+/// every request of ours.
+pub(super) fn kept(app: &Application) -> Option<SyncResult> {
+    let failing = out_of_sync(app);
+    let first = failing.first().filter(|_| only_pruning_left(app) && app.kept_from_pruning())?;
+    Some(SyncResult::from(
+        Failure::permanent("it is applied, and objects that left Git stay: they are marked `Prune=false`")
+            .mend(format!(
+                "look at them, then delete them yourself: `kubectl delete {}`",
+                first.kubectl_name()
+            )),
+    ))
+}
+
 fn stays(app: &Application, failing: &[FailingResource]) -> SyncResult {
     let (reason, mend) = if only_pruning_left(app) {
         (
             "the sync went well, and objects that left Git remain: it ran without prune",
-            "sync with prune, or delete them",
+            "sync it with `--prune`, or delete them",
         )
     } else if failing.is_empty() {
         ("the sync went well, and Argo CD still says OutOfSync", "look at its diff: `argocd app diff`")

@@ -8,7 +8,7 @@ use super::preflight;
 use super::remembered::Remembered;
 use super::session::Session;
 use super::settings::{ArgoSettings, ServerSettings};
-use super::task::{Others, Progress, Shared, Task, millis_since, stopped};
+use super::task::{Others, Progress, ProgressLine, Shared, Task, millis_since, stopped};
 use super::verdict::{Ancestry, is_steady};
 use super::webhook::Push;
 use crate::audit::{Audit, AuditRecord};
@@ -234,6 +234,7 @@ impl Run {
 
     /// Returns the outcome of an Application that was never asked for, and writes it down.
     fn ended_early(&self, app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {
+        self.show(app, wave, result.word(), true);
         let line = self.shared.line("outcome", &*self.clock, app);
         let wanted = line.revision.clone();
         self.shared.audit.record(AuditRecord {
@@ -251,12 +252,21 @@ impl Run {
         }
     }
 
+    /// Says what an Application that has not begun waits for, or what it came to.
+    fn show(&self, app: &AppRef, wave: usize, phase: &str, done: bool) {
+        let (key, took) = (app.key(), Duration::ZERO);
+        self.shared.progress.update(&ProgressLine { key: &key, wave, phase, health: "", took, done });
+    }
+
     /// Waits for what an Application needs; says which one did not get there.
-    async fn needs(&self, needs: &[AppKey]) -> Result<(), SyncResult> {
+    async fn needs(&self, node: &Planned, needs: &[AppKey]) -> Result<(), SyncResult> {
         let mut stop = self.shared.stop.clone();
         for need in needs {
             let Some(result) = self.board.results.get(need) else { continue };
             let mut result = result.subscribe();
+            if result.borrow().is_none() {
+                self.show(&node.app, node.wave, &format!("waiting for `{}`", need.name), false);
+            }
             let good = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => {
@@ -299,7 +309,7 @@ async fn one(run: Arc<Run>, node: Planned, needs: Vec<AppKey>) -> Option<SyncOut
         Some(Err(refused)) => Err(refused.clone()),
         None => return None,
     };
-    let ready = match run.needs(&needs).await {
+    let ready = match run.needs(&node, &needs).await {
         Ok(()) => session,
         Err(not_started) => Err(not_started),
     };
@@ -343,22 +353,24 @@ async fn watched(run: &Run, session: &Arc<Session>, app: &AppRef) -> bool {
         return true;
     }
     let mut task = Task::new(run.shared.clone(), session.clone(), app.clone(), run.board.clone(), 0);
-    loop {
+    let steady = loop {
         match task.look(false).await {
-            Ok(now) if is_steady(&now, run.shared.accept_suspended) => return true,
+            Ok(now) if is_steady(&now, run.shared.accept_suspended) => break true,
             Ok(now)
                 if now.status.health.status == "Degraded"
                     && task.has_waited(session.timing.degraded_grace) =>
             {
-                return false;
+                break false;
             }
-            Ok(_) => {}
-            Err(_) => return false,
+            Ok(_) => task.say("not synced in this run, and others need it healthy"),
+            Err(_) => break false,
         }
         if task.pause(session.timing.poll.1).await.is_err() {
-            return false;
+            break false;
         }
-    }
+    };
+    task.show(true);
+    steady
 }
 
 fn outcome(app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {

@@ -85,7 +85,7 @@ impl Credentials {
     /// Returns the credentials if this server may see them.
     ///
     /// Over plain HTTP only this machine may, unless `over_plain_http`.
-    pub(super) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
+    pub(in crate::edge) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
         if self
             .host
             .as_deref()
@@ -111,18 +111,24 @@ impl Credentials {
 }
 
 /// Reads a variable, or the file that its `_FILE` form names.
-fn value(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<String>> {
+pub(in crate::edge) fn value(
+    variable: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<String>> {
     let direct = variable(name).filter(|text| !text.is_empty());
     let file_name = format!("{name}_FILE");
     let file = variable(&file_name).filter(|text| !text.is_empty());
     match (direct, file) {
-        (Some(_), Some(_)) => {
-            Err(Error::input(format!("both {name} and {file_name} are set")).hint("unset one of them"))
-        }
+        (Some(_), Some(_)) => Err(both_set(name)),
         (Some(text), None) => Ok(Some(text)),
         (None, Some(path)) => read(&file_name, Path::new(&path)).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+/// Returns the error of a variable that is set in both forms.
+pub(super) fn both_set(name: &str) -> Error {
+    Error::input(format!("both {name} and {name}_FILE are set")).hint("unset one of them")
 }
 
 fn read(name: &str, path: &Path) -> Result<String> {

@@ -86,7 +86,7 @@ pub(super) fn tip(store: &Store, name: &str) -> Result<Tip> {
     Ok(if branches.is_empty() { Tip::Empty } else { Tip::Missing { branches } })
 }
 
-fn branch_id(store: &Store, name: &str) -> Result<Option<ObjectId>> {
+pub(super) fn branch_id(store: &Store, name: &str) -> Result<Option<ObjectId>> {
     match store.repo.find_reference(name) {
         Ok(reference) if reference.kind() == Some(ReferenceType::Direct) => {
             Ok(reference.target().map(from_oid))

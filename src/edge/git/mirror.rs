@@ -7,6 +7,7 @@
 
 use super::local::open_or_create;
 use super::loose::cannot_write;
+use super::remote::Remote;
 use super::smart::fetch::Edge;
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
@@ -16,7 +17,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
-use url::Url;
 
 /// Unfinished files of a process that is gone are removed after this time, even while
 /// another process uses the mirror.
@@ -45,7 +45,11 @@ struct Generation {
 
 impl Mirror {
     /// Opens the mirror of a repository, made if there is none.
-    pub(super) fn open(cache: Option<&Path>, url: &Url, max_bytes: u64) -> Result<(Self, git2::Repository)> {
+    pub(super) fn open(
+        cache: Option<&Path>,
+        remote: &Remote,
+        max_bytes: u64,
+    ) -> Result<(Self, git2::Repository)> {
         let (root, temporary) = match cache {
             Some(cache) => (cache.join("git"), None),
             None => {
@@ -57,7 +61,7 @@ impl Mirror {
             }
         };
         create_private(&root)?;
-        let folder = root.join(key(url));
+        let folder = root.join(key(remote));
         let mut last = None;
         // Twice more: a damaged or oversized mirror is replaced, a race with others repeated.
         for _ in 0..3 {
@@ -209,15 +213,14 @@ impl Mirror {
 }
 
 /// Returns the folder name of a repository's mirror: readable, and one for each address.
-fn key(url: &Url) -> String {
-    let host: String = url
-        .host_str()
-        .unwrap_or_default()
+fn key(remote: &Remote) -> String {
+    let host: String = remote
+        .host()
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' })
         .take(60)
         .collect();
-    let hash: String = blake3::hash(url.as_str().as_bytes()).to_hex().chars().take(16).collect();
+    let hash: String = blake3::hash(remote.to_string().as_bytes()).to_hex().chars().take(16).collect();
     format!("{host}-{hash}.git")
 }
 

@@ -1,6 +1,7 @@
 //! Publishes a change: make it for the branch's head, push, and make it anew on the next
 //! head when somebody else was faster. Never by force, and bounded by time.
 
+use super::beside::{Along, Made, Move, Noted};
 use super::repository::{Pushed, Repository, Tip};
 use super::store::Commit;
 use super::write::Signature;
@@ -93,10 +94,58 @@ pub struct Revision {
 /// `make` is called again for each new head; `Ok(None)` says that there is nothing to do.
 /// A refusal by the server's policy and a branch that was rewritten or deleted meanwhile are
 /// guard errors; an outage and a deadline that passed are external ones.
-pub fn publish<F>(repo: &mut Repository, to: &Publication, mut make: F) -> Result<Revision>
+pub fn publish<F>(repo: &mut Repository, to: &Publication, make: F) -> Result<Revision>
 where
     F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
 {
+    publish_along(repo, to, None, make).map(|(revision, _)| revision)
+}
+
+/// As [`publish`], with what goes along with the commit. What became of the note is told and
+/// never an error.
+pub fn publish_along<F>(
+    repo: &mut Repository,
+    to: &Publication,
+    along: Option<&Along<'_>>,
+    make: F,
+) -> Result<(Revision, Noted)>
+where
+    F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
+{
+    let (revision, moves) = publish_branch(repo, to, along, make)?;
+    let (Some(along), Some(commit), Landed::Pushed) = (along, revision.commit, revision.landed) else {
+        return Ok((revision, Noted::Nothing));
+    };
+    let Some(moves) = moves else { return Ok((revision, Noted::Written)) };
+    repo.move_reference(&moves);
+    let made = Made { commit, base: revision.base, tries: revision.tries };
+    // A note that is there already came with a push whose answer was lost.
+    let noted = repo.note_later(commit, &to.who, along.outlived, &|there| match there {
+        Some(_) => None,
+        None => (along.note)(&made),
+    });
+    Ok((revision, noted))
+}
+
+/// Publishes, and returns what has not moved along with the branch; none if all of it did.
+fn publish_branch<F>(
+    repo: &mut Repository,
+    to: &Publication,
+    along: Option<&Along<'_>>,
+    mut make: F,
+) -> Result<(Revision, Option<Vec<Move>>)>
+where
+    F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
+{
+    until_done(repo, to, |repo, so_far| one_try(repo, to, along, so_far, &mut make))
+}
+
+/// Tries until it is done, refused, told to stop, or out of time.
+pub(super) fn until_done<T>(
+    repo: &mut Repository,
+    to: &Publication,
+    mut one_try: impl FnMut(&mut Repository, &mut SoFar) -> Result<Step<T>>,
+) -> Result<T> {
     let clock = std::sync::Arc::clone(&repo.clock);
     let deadline = clock.now() + to.deadline;
     let mut so_far = SoFar::default();
@@ -108,11 +157,11 @@ where
         let patience = deadline.saturating_sub(clock.now()).min(to.turn_wait);
         let turn = repo.turn(patience);
         let began = clock.now();
-        let tried = one_try(repo, to, &mut so_far, &mut make);
+        let tried = one_try(repo, &mut so_far);
         let took = clock.now().saturating_sub(began);
         drop(turn);
         let failed = match tried {
-            Ok(Step::Done(revision)) => return Ok(revision),
+            Ok(Step::Done(done)) => return Ok(done),
             Ok(Step::Again(why)) => why,
             // Once: a mirror that is damaged again at once has another fault.
             Err(error) if !renewed => {
@@ -134,21 +183,27 @@ where
 
 /// What earlier tries of this publication found.
 #[derive(Default)]
-struct SoFar {
-    tries: u32,
+pub(super) struct SoFar {
+    pub(super) tries: u32,
     /// The head of the last try.
-    seen: Option<ObjectId>,
+    pub(super) seen: Option<ObjectId>,
     /// Commits of ours of which it is not known whether they landed, each with its base.
-    in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
+    pub(super) in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
 }
 
-enum Step {
-    Done(Revision),
+pub(super) enum Step<T> {
+    Done(T),
     /// Why it has to be tried again.
     Again(String),
 }
 
-fn one_try<F>(repo: &mut Repository, to: &Publication, so_far: &mut SoFar, make: &mut F) -> Result<Step>
+fn one_try<F>(
+    repo: &mut Repository,
+    to: &Publication,
+    along: Option<&Along<'_>>,
+    so_far: &mut SoFar,
+    make: &mut F,
+) -> Result<Step<(Revision, Option<Vec<Move>>)>>
 where
     F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
 {
@@ -160,7 +215,8 @@ where
     check_history(repo, to, so_far.seen, head)?;
     let on = head.map(|c| c.id);
     so_far.seen = on.or(so_far.seen);
-    let done = |commit, base, landed| Ok(Step::Done(Revision { commit, base, landed, tries }));
+    let done =
+        |commit, base, landed| Ok(Step::Done((Revision { commit, base, landed, tries }, Some(vec![]))));
     if let Some(head) = on {
         // A change that arrived although we were not told is not made twice.
         for (commit, base) in &so_far.in_doubt {
@@ -170,12 +226,19 @@ where
         }
     }
     let Some(proposal) = make(repo, head)? else { return done(on, on, Landed::Unchanged) };
-    let commit = repo.commit(on, &proposal.edits, &proposal.message, &to.who)?;
+    let along = along.map(|along| (along, tries));
+    let (commit, moves) = repo.commit_along(on, &proposal.edits, &proposal.message, &to.who, along)?;
     if Some(commit) == on {
         return done(on, on, Landed::Unchanged);
     }
-    match repo.push(commit, &to.branch, on)? {
-        Pushed::Landed => done(Some(commit), on, Landed::Pushed),
+    let (pushed, all) = repo.push_along(commit, &to.branch, on, &moves)?;
+    match pushed {
+        Pushed::Landed => {
+            let revision = Revision { commit: Some(commit), base: on, landed: Landed::Pushed, tries };
+            // Without a note among them, why there is none is yet to be told.
+            let whole = all && (along.is_none() || moves.iter().any(Move::is_note));
+            Ok(Step::Done((revision, (!whole).then(|| if all { Vec::new() } else { moves }))))
+        }
         Pushed::Refused(text) => Err(refused(repo, to, &text)),
         Pushed::Raced => Ok(Step::Again("somebody else was faster each time".into())),
         Pushed::Unknown(text) => {
@@ -213,7 +276,7 @@ fn check_branch(repo: &Repository, to: &Publication, tip: &Tip) -> Result<()> {
 }
 
 /// Stops when the branch lost a commit that we saw on it.
-fn check_history(
+pub(super) fn check_history(
     repo: &Repository,
     to: &Publication,
     seen: Option<ObjectId>,
@@ -231,6 +294,6 @@ fn check_history(
     Err(Error::guard(error).hint("if that was meant, run again"))
 }
 
-fn refused(repo: &Repository, to: &Publication, text: &str) -> Error {
+pub(super) fn refused(repo: &Repository, to: &Publication, text: &str) -> Error {
     Error::guard(format!("{} refuses the change to branch `{}`: {text}", repo.remote, to.branch))
 }

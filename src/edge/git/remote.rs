@@ -1,5 +1,6 @@
-//! Where a repository is: a folder or a URL.
+//! Where a repository is: a folder, a URL, or an SSH address.
 
+use super::ssh::SshAddress;
 use crate::error::{Error, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,13 @@ pub enum Remote {
     Local(PathBuf),
     /// A repository behind the smart HTTP protocol.
     Http(Url),
+    /// A repository behind SSH.
+    Ssh(SshAddress),
 }
 
 impl Remote {
-    /// Reads an address as a user writes it: a path, `file://…`, `https://…` or `http://…`.
+    /// Reads an address as a user writes it: a path, `file://…`, `https://…`, `http://…`,
+    /// `ssh://[user@]host[:port]/path` or `[user@]host:path`.
     ///
     /// A user or password in a URL is refused: it would end up in process lists and logs.
     pub fn parse(text: &str) -> Result<Self> {
@@ -24,8 +28,8 @@ impl Remote {
             return Err(Error::input("the repository address is empty"));
         }
         if !text.contains("://") {
-            return match scp_like(text) {
-                Some(host) => Err(no_ssh(host)),
+            return match SshAddress::from_short(text) {
+                Some(address) => address.map(Remote::Ssh),
                 None => Ok(Remote::Local(PathBuf::from(text))),
             };
         }
@@ -38,9 +42,9 @@ impl Remote {
                 .to_file_path()
                 .map(Remote::Local)
                 .map_err(|()| Error::input("a file:// address needs an absolute path and no host")),
-            "ssh" | "git+ssh" | "ssh+git" => Err(no_ssh(&host)),
+            "ssh" | "git+ssh" | "ssh+git" => SshAddress::from_url(&url).map(Remote::Ssh),
             other => Err(Error::input(format!("the repository address has the unknown scheme `{other}`"))
-                .hint("known: https, http, file, or a path")),
+                .hint("known: https, ssh, http, file, or a path")),
         }
     }
 
@@ -61,13 +65,22 @@ impl Remote {
         Ok(Remote::Http(url))
     }
 
+    /// Returns the host, empty for a folder on this machine.
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Remote::Local(_) => "",
+            Remote::Http(url) => url.host_str().unwrap_or_default(),
+            Remote::Ssh(address) => &address.host,
+        }
+    }
+
     /// Returns how people name it in messages that are kept: a local one by its folder's name.
     pub fn name(&self) -> String {
         match self {
             Remote::Local(path) => {
                 path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
             }
-            Remote::Http(url) => url.to_string(),
+            Remote::Http(_) | Remote::Ssh(_) => self.to_string(),
         }
     }
 
@@ -75,7 +88,7 @@ impl Remote {
     pub fn local(&self) -> Option<&Path> {
         match self {
             Remote::Local(path) => Some(path),
-            Remote::Http(_) => None,
+            Remote::Http(_) | Remote::Ssh(_) => None,
         }
     }
 }
@@ -85,23 +98,9 @@ impl fmt::Display for Remote {
         match self {
             Remote::Local(path) => write!(f, "{}", path.display()),
             Remote::Http(url) => write!(f, "{url}"),
+            Remote::Ssh(address) => write!(f, "{address}"),
         }
     }
-}
-
-/// Returns the host of `user@host:path`, the short form of an SSH address.
-fn scp_like(text: &str) -> Option<&str> {
-    let (before, _) = text.split_once(':')?;
-    // A path such as `./a:b`, or a drive letter, is no host.
-    if before.contains('/') || before.len() < 2 {
-        return None;
-    }
-    Some(before.rsplit_once('@').map_or(before, |(_, host)| host))
-}
-
-fn no_ssh(host: &str) -> Error {
-    Error::input(format!("the repository address for {host} needs SSH, which this version does not speak"))
-        .hint("use the https:// address of the repository with a token (HYDRANT_GIT_PASSWORD_FILE)")
 }
 
 #[cfg(test)]
@@ -126,8 +125,9 @@ mod tests {
             Remote::parse("https://git.example/x.git/").unwrap().to_string(),
             "https://git.example/x.git"
         );
-        for ssh in ["git@git.example:x.git", "ssh://git@git.example/x.git"] {
-            assert!(Remote::parse(ssh).unwrap_err().message.contains("git.example needs SSH"), "{ssh}");
+        for ssh in ["git@git.example:x.git", "git.example:x.git", "ssh://git.example/x.git"] {
+            let Remote::Ssh(address) = Remote::parse(ssh).unwrap() else { panic!("{ssh}") };
+            assert_eq!((address.user.as_str(), address.host.as_str()), ("git", "git.example"), "{ssh}");
         }
         assert!(Remote::parse("ftp://git.example/x").is_err());
     }

@@ -1,12 +1,13 @@
 //! A repository that is delivered to: read its branch, write a commit, move the branch.
 
+use super::beside::Beside;
 use super::clock::{Clock, SystemClock};
 use super::local;
 use super::loose::LooseWriter;
 use super::pack::PackWriter;
 use super::queue::Turn;
 use super::remote::Remote;
-use super::server::Server;
+use super::server::{Server, Swap};
 use super::settings::GitSettings;
 use super::store::{Commit, Store};
 use super::write::{Signature, Sink, write_commit, write_tree};
@@ -39,6 +40,15 @@ impl Tip {
     }
 }
 
+/// A branch that may have been deleted or rewritten since it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its newest commit, if it is there.
+    pub head: Option<Commit>,
+    /// Where it was when it was last seen, if it is gone and that commit is still at hand.
+    pub before: Option<ObjectId>,
+}
+
 /// What became of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pushed {
@@ -63,8 +73,10 @@ pub struct Repository {
     pub(super) store: Store,
     pub(super) remote: Remote,
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
-    server: Option<Server>,
+    pub(super) server: Option<Server>,
     created: bool,
+    /// What is known of notes and of the fleet's own reference.
+    pub(super) beside: Beside,
 }
 
 impl Repository {
@@ -87,12 +99,12 @@ impl Repository {
                 let (repo, created) = local::open_or_create(path, settings.create)?;
                 (Store::new(repo), None, created)
             }
-            Remote::Http(url) => {
-                let (server, store) = Server::open(url, settings)?;
+            Remote::Http(_) | Remote::Ssh(_) => {
+                let (server, store) = Server::open(remote, settings)?;
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created })
+        Ok(Self { store, remote: remote.clone(), clock, server, created, beside: Beside::default() })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -127,9 +139,21 @@ impl Repository {
     pub fn fetch(&mut self, branch: &str) -> Result<Tip> {
         let name = full_name(branch)?;
         self.store.refresh()?;
+        self.beside.branch = branch.to_owned();
         match &self.server {
             Some(server) => server.tip(&self.store, branch, &name, self.clock.as_ref()),
             None => local::tip(&self.store, &name),
+        }
+    }
+
+    /// Reads what a branch that comes and goes is at now: the branch of a merge request, which
+    /// forges delete and rewrite. Neither is an error here.
+    pub fn glance(&mut self, branch: &str) -> Result<Glance> {
+        let name = full_name(branch)?;
+        self.store.refresh()?;
+        match &self.server {
+            Some(server) => server.glance(&self.store, branch, &name, self.clock.as_ref()),
+            None => Ok(Glance { head: local::tip(&self.store, &name)?.head().cloned(), before: None }),
         }
     }
 
@@ -182,6 +206,33 @@ impl Repository {
         message: &str,
         who: &Signature,
     ) -> Result<ObjectId> {
+        let parents: Vec<ObjectId> = on.into_iter().collect();
+        self.commit_with(&parents, on, edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// Writes a commit with these parents whose tree is that of `on` with the edits.
+    pub fn commit_merge(
+        &self,
+        parents: &[ObjectId],
+        on: ObjectId,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+    ) -> Result<ObjectId> {
+        self.commit_with(parents, Some(on), edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Repository::commit`], with these parents; `more` adds to what is written, once the
+    /// commit is known.
+    pub(super) fn commit_with(
+        &self,
+        parents: &[ObjectId],
+        on: Option<ObjectId>,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+        more: &mut dyn FnMut(&mut Sink, ObjectId) -> Result<()>,
+    ) -> Result<ObjectId> {
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
         let few = |most: usize| {
@@ -197,12 +248,17 @@ impl Repository {
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
         };
         let written = write_tree(&self.store, &mut sink, base.as_ref().map(|c| c.tree), edits)?;
-        if let (Some(on), false) = (on, written.changed) {
+        if let (Some(on), false) = (on, written.changed)
+            && parents == [on]
+        {
             return Ok(on);
         }
-        let parents: Vec<ObjectId> = on.into_iter().collect();
-        let not_before = base.map_or(i64::MIN, |c| c.seconds);
-        let id = write_commit(&mut sink, written.tree, &parents, who, not_before, message)?;
+        let mut not_before = i64::MIN;
+        for parent in parents {
+            not_before = not_before.max(self.store.commit(parent)?.seconds);
+        }
+        let id = write_commit(&mut sink, written.tree, parents, who, not_before, message)?;
+        more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
             (Some(server), Some(pack)) => server.remember(id, pack),
@@ -217,7 +273,8 @@ impl Repository {
     pub fn push(&mut self, commit: ObjectId, branch: &str, expected: Option<ObjectId>) -> Result<Pushed> {
         let name = full_name(branch)?;
         if let Some(server) = &self.server {
-            return server.push(&self.store, branch, &name, commit, expected, self.clock.as_ref());
+            let swap = Swap { branch, name: &name, commit, expected };
+            return server.push(&self.store, &swap, self.clock.as_ref());
         }
         let made = self.store.commit(&commit)?;
         if let Some(expected) = expected
@@ -234,6 +291,18 @@ impl Repository {
         Ok(self.store.reachable(id)?.contains(ancestor))
     }
 
+    /// Returns true if `ancestor` can be reached from `id`, with as much history as that takes.
+    pub fn contains(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
+        loop {
+            if self.descends(id, ancestor)? {
+                return Ok(true);
+            }
+            if !self.deepen(*id)? {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Gets more history of a commit from the server; false if there is no more.
     pub fn deepen(&self, commit: ObjectId) -> Result<bool> {
         match &self.server {
@@ -244,7 +313,7 @@ impl Repository {
 }
 
 /// Returns `refs/heads/<branch>`, or says that it is no branch name.
-fn full_name(branch: &str) -> Result<String> {
+pub(super) fn full_name(branch: &str) -> Result<String> {
     let name = format!("refs/heads/{branch}");
     if git2::Reference::is_valid_name(&name) && !branch.starts_with('-') {
         Ok(name)

@@ -1,12 +1,15 @@
 //! Delivery to a repository behind a URL, through its mirror.
 
+use super::beside::Shown;
 use super::clock::Clock;
 use super::mirror::Mirror;
-use super::repository::{Pushed, Tip};
+use super::remote::Remote;
+use super::repository::{Glance, Pushed, Tip};
 use super::settings::GitSettings;
+use super::smart::advert::Advert;
 use super::smart::fetch::{Ask, fetch};
-use super::smart::http::Http;
-use super::smart::push::{Command, Outcome, push};
+use super::smart::push::{Command, How, Outcome, push};
+use super::smart::wire::Wire;
 use super::store::{Store, from_oid, oid};
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
@@ -14,7 +17,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
 
 /// What Git takes for "all of the history".
 const MAX_DEPTH: u32 = 0x7fff_ffff;
@@ -23,30 +25,52 @@ const MAX_DEPTH: u32 = 0x7fff_ffff;
 const LAGS: u32 = 3;
 const LAG: Duration = Duration::from_millis(500);
 
+/// A branch, and the commit it shall move to.
+#[derive(Clone, Copy)]
+pub(super) struct Swap<'a> {
+    /// Its short name.
+    pub(super) branch: &'a str,
+    /// Its full name.
+    pub(super) name: &'a str,
+    /// Our commit.
+    pub(super) commit: ObjectId,
+    /// Where the branch has to be; `None`: nowhere.
+    pub(super) expected: Option<ObjectId>,
+}
+
 /// A server's repository and its mirror.
 pub(super) struct Server {
-    http: Http,
-    mirror: Mirror,
-    url: Url,
+    pub(super) wire: Wire,
+    pub(super) mirror: Mirror,
+    pub(super) remote: Remote,
     settings: GitSettings,
     /// Commits of ours that the server does not have yet, with their packs.
-    pending: RefCell<BTreeMap<ObjectId, PathBuf>>,
+    pub(super) pending: RefCell<BTreeMap<ObjectId, PathBuf>>,
+    /// What the server last said of references beside the branches.
+    pub(super) beside: RefCell<Shown>,
 }
 
 impl Server {
     /// Opens the mirror; nothing is asked of the server yet.
-    pub(super) fn open(url: &Url, settings: &GitSettings) -> Result<(Self, Store)> {
-        let http = Http::new(url, settings)?;
-        let (mirror, repo) = Mirror::open(settings.cache.as_deref(), url, settings.max_mirror)?;
-        let server =
-            Self { http, mirror, url: url.clone(), settings: settings.clone(), pending: RefCell::default() };
+    pub(super) fn open(remote: &Remote, settings: &GitSettings) -> Result<(Self, Store)> {
+        let wire = Wire::new(remote, settings)?
+            .ok_or_else(|| Error::internal(format!("{remote} is on no server")))?;
+        let (mirror, repo) = Mirror::open(settings.cache.as_deref(), remote, settings.max_mirror)?;
+        let server = Self {
+            wire,
+            mirror,
+            remote: remote.clone(),
+            settings: settings.clone(),
+            pending: RefCell::default(),
+            beside: RefCell::default(),
+        };
         Ok((server, Store::new(repo)))
     }
 
     /// Returns a fresh mirror after this one was found damaged.
     pub(super) fn renewed(&self) -> Result<(Self, Store)> {
         self.mirror.quarantine()?;
-        Self::open(&self.url, &self.settings)
+        Self::open(&self.remote, &self.settings)
     }
 
     /// Returns the folder for a commit's pack.
@@ -66,9 +90,10 @@ impl Server {
 
     /// Reads where a branch is, and gets its commit.
     pub(super) fn tip(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Tip> {
+        let _rest = self.wire.rest_at_end();
         // Known first: whoever shares the mirror may note a newer one while we ask.
         let known = self.mirror.tip(branch);
-        let mut advert = self.http.advert("git-upload-pack", clock)?;
+        let mut advert = self.wire.advert("git-upload-pack", clock)?;
         for _ in 0..LAGS {
             let (Some(known), Some(now)) = (known, advert.references.get(name)) else { break };
             if known == *now || !store.reachable(&known)?.contains(now) {
@@ -76,8 +101,9 @@ impl Server {
             }
             // Behind what we saw: a replica that lags, or a branch that was set back.
             clock.sleep(LAG);
-            advert = self.http.advert("git-upload-pack", clock)?;
+            advert = self.wire.advert("git-upload-pack", clock)?;
         }
+        self.beside.replace(Shown::in_advert(&advert));
         let Some(id) = advert.references.get(name).copied() else {
             if let Some(known) = known.filter(|_| !self.settings.accept_rewritten) {
                 return Err(self.rewritten(branch, &known, None));
@@ -100,6 +126,28 @@ impl Server {
         store.commit(&id).map(Tip::Head)
     }
 
+    /// Reads where a branch is that may have been deleted or rewritten.
+    pub(super) fn glance(
+        &self,
+        store: &Store,
+        branch: &str,
+        name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Glance> {
+        let advert = self.wire.advert("git-upload-pack", clock)?;
+        let Some(id) = advert.references.get(name).copied() else {
+            let before = self.mirror.tip(branch).filter(|id| store.has(id));
+            return Ok(Glance { head: None, before });
+        };
+        if !store.has(&id) {
+            let haves = self.haves(store);
+            let depth = (haves.is_empty() && advert.can("shallow")).then_some(1);
+            self.get(store, id, haves, depth, clock)?;
+        }
+        self.mirror.set_tip(branch, Some(&id))?;
+        Ok(Glance { head: Some(store.commit(&id)?), before: None })
+    }
+
     /// Returns the commit that a branch, a tag or an id names, fetched with nothing before it.
     pub(super) fn revision(
         &self,
@@ -107,7 +155,8 @@ impl Server {
         revision: &str,
         clock: &dyn Clock,
     ) -> Result<Option<ObjectId>> {
-        let advert = self.http.advert("git-upload-pack", clock)?;
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-upload-pack", clock)?;
         let head = (revision == "HEAD").then(|| revision.to_owned());
         let named = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")]
             .iter()
@@ -124,16 +173,16 @@ impl Server {
 
     fn rewritten(&self, branch: &str, known: &ObjectId, now: Option<&ObjectId>) -> Error {
         let what = match now {
-            None => format!("branch `{branch}` of {} is gone; it was at {known}", self.url),
+            None => format!("branch `{branch}` of {} is gone; it was at {known}", self.remote),
             Some(now) => format!(
                 "branch `{branch}` of {} was rewritten: it was at {known} and is at {now}, which does not contain it",
-                self.url
+                self.remote
             ),
         };
         Error::guard(what).hint("if that was meant, say so: --accept-rewritten")
     }
 
-    fn haves(&self, store: &Store) -> Vec<ObjectId> {
+    pub(super) fn haves(&self, store: &Store) -> Vec<ObjectId> {
         self.mirror.tips().into_iter().filter(|id| store.has(id)).collect()
     }
 
@@ -145,8 +194,14 @@ impl Server {
         depth: Option<u32>,
         clock: &dyn Clock,
     ) -> Result<()> {
-        let ask = Ask { want, haves, shallow: self.mirror.shallow(), depth };
-        let edge = fetch(&self.http, &store.repo, &ask, clock)?;
+        let ask = Ask { want, haves, shallow: self.mirror.shallow(), depth, most: u64::MAX };
+        self.get_asked(store, &ask, clock)
+    }
+
+    /// Gets what an [`Ask`] names, and moves the edge of the known history.
+    pub(super) fn get_asked(&self, store: &Store, ask: &Ask, clock: &dyn Clock) -> Result<()> {
+        let want = ask.want;
+        let edge = fetch(&self.wire, &store.repo, ask, clock)?;
         self.mirror.move_edge(&edge)?;
         store.refresh()?;
         if store.has(&want) {
@@ -154,7 +209,7 @@ impl Server {
         } else {
             // The pack was checked as it came, so something here hides it.
             store.mark_damaged();
-            Err(Error::external(format!("{} sent a pack without commit {want}", self.url)))
+            Err(Error::external(format!("{} sent a pack without commit {want}", self.remote)))
         }
     }
 
@@ -184,16 +239,21 @@ impl Server {
     }
 
     /// Pushes a commit of ours.
-    pub(super) fn push(
+    pub(super) fn push(&self, store: &Store, swap: &Swap<'_>, clock: &dyn Clock) -> Result<Pushed> {
+        let _rest = self.wire.rest_at_end();
+        let advert = self.wire.advert("git-receive-pack", clock)?;
+        self.push_to(store, swap, &advert, clock)
+    }
+
+    /// Pushes a commit of ours after the server's list of references was read.
+    pub(super) fn push_to(
         &self,
         store: &Store,
-        branch: &str,
-        name: &str,
-        commit: ObjectId,
-        expected: Option<ObjectId>,
+        swap: &Swap<'_>,
+        advert: &Advert,
         clock: &dyn Clock,
     ) -> Result<Pushed> {
-        let advert = self.http.advert("git-receive-pack", clock)?;
+        let Swap { branch, name, commit, expected } = *swap;
         let now = advert.references.get(name).copied();
         if now == Some(commit) {
             return self.landed(store, branch, commit);
@@ -201,17 +261,15 @@ impl Server {
         if now != expected {
             return Ok(Pushed::Raced);
         }
-        let Some(path) = self.pending.borrow().get(&commit).cloned() else {
-            return Err(Error::internal(format!("commit {commit} was not made here")));
-        };
-        let pack = std::fs::read(&path)
-            .map_err(|e| Error::external(format!("cannot read {}", path.display())).because(e))?;
+        let pack = self.pack_of(&commit)?;
         let command = Command { old: expected, new: commit, name };
-        match push(&self.http, advert.can("side-band-64k"), &command, &pack)? {
-            Outcome::Known(Pushed::Landed) => self.landed(store, branch, commit),
-            Outcome::Known(pushed) => Ok(pushed),
-            Outcome::Unclear(text) => {
-                let now = self.http.advert("git-upload-pack", clock)?.references.get(name).copied();
+        let how = How { side_band: advert.can("side-band-64k"), atomic: false };
+        match push(&self.wire, how, &[command], &pack)?.pop() {
+            Some(Outcome::Known(Pushed::Landed)) => self.landed(store, branch, commit),
+            Some(Outcome::Known(pushed)) => Ok(pushed),
+            None => Err(Error::internal("a push without a command")),
+            Some(Outcome::Unclear(text)) => {
+                let now = self.wire.advert("git-upload-pack", clock)?.references.get(name).copied();
                 if now == Some(commit) {
                     self.landed(store, branch, commit)
                 } else if now != expected {
@@ -223,7 +281,16 @@ impl Server {
         }
     }
 
-    fn landed(&self, store: &Store, branch: &str, commit: ObjectId) -> Result<Pushed> {
+    /// Returns the pack of a commit that was made here.
+    pub(super) fn pack_of(&self, commit: &ObjectId) -> Result<Vec<u8>> {
+        let Some(path) = self.pending.borrow().get(commit).cloned() else {
+            return Err(Error::internal(format!("commit {commit} was not made here")));
+        };
+        std::fs::read(&path)
+            .map_err(|e| Error::external(format!("cannot read {}", path.display())).because(e))
+    }
+
+    pub(super) fn landed(&self, store: &Store, branch: &str, commit: ObjectId) -> Result<Pushed> {
         if let Some(pack) = self.pending.borrow_mut().remove(&commit) {
             // The delivery is done; a mirror that cannot keep it fetches it again.
             if self.mirror.keep(&pack).is_ok() && store.refresh().is_ok() && store.has(&commit) {

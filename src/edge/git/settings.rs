@@ -1,6 +1,7 @@
 //! What the Git side may be told, each with its default.
 
 use super::credentials::Credentials;
+use super::ssh::SshSettings;
 use crate::redact::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct GitSettings {
     pub cache: Option<PathBuf>,
     /// Who we are to the server.
     pub credentials: Option<Credentials>,
+    /// How servers are reached over SSH.
+    pub ssh: SshSettings,
     /// Send credentials over plain HTTP to other machines too.
     pub plain_http_credentials: bool,
     /// A file of PEM certificates to trust beside the system's.
@@ -45,6 +48,7 @@ impl Default for GitSettings {
             create: false,
             cache: None,
             credentials: None,
+            ssh: SshSettings::default(),
             plain_http_credentials: false,
             ca_file: None,
             proxy: None,

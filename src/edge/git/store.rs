@@ -143,8 +143,8 @@ impl Store {
     }
 
     pub(super) fn commit(&self, id: &ObjectId) -> Result<Commit> {
-        let commit =
-            self.repo.find_commit(oid(id)).map_err(|e| self.unreadable(&format!("commit {id}"), e))?;
+        let failed = |e| self.unreadable(&format!("commit {id}"), e);
+        let commit = self.repo.find_commit(oid(id)).map_err(failed)?;
         let author = commit.author();
         let name = |bytes: &[u8]| -> String {
             String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect()
@@ -152,7 +152,9 @@ impl Store {
         Ok(Commit {
             id: *id,
             tree: from_oid(commit.tree_id()),
-            parents: commit.parent_ids().map(from_oid).collect(),
+            // libgit2 leaves out the parents beyond the edge of a shallow history; whether
+            // there is more to fetch is told by those that the commit itself names.
+            parents: parents_in(commit.raw_header_bytes()),
             author: format!("{} <{}>", name(author.name_bytes()), name(author.email_bytes())),
             seconds: commit.time().seconds(),
             message: String::from_utf8_lossy(commit.message_raw_bytes()).into_owned(),
@@ -198,6 +200,17 @@ impl Store {
         Ok(entries)
     }
 
+    /// Returns a file's content; `None` if it is larger than `most` bytes or is no file.
+    pub(super) fn small_blob(&self, id: &ObjectId, most: usize) -> Result<Option<Arc<[u8]>>> {
+        let unreadable = |e| self.unreadable(&format!("file content {id}"), e);
+        let odb = self.repo.odb().map_err(unreadable)?;
+        let (length, kind) = odb.read_header(oid(id)).map_err(unreadable)?;
+        if kind != ObjectType::Blob || length > most {
+            return Ok(None);
+        }
+        odb.read(oid(id)).map(|object| Some(Arc::from(object.data()))).map_err(unreadable)
+    }
+
     pub(super) fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>> {
         let what = || format!("file content {id}");
         let odb = self.repo.odb().map_err(|e| self.unreadable(&what(), e))?;
@@ -218,6 +231,12 @@ impl Store {
         self.damaged.set(true);
         Error::external(format!("cannot read {what} in {}", self.shown().display())).because(cause)
     }
+}
+
+/// Returns the parents that a commit's header names.
+fn parents_in(header: &[u8]) -> Vec<ObjectId> {
+    let header = String::from_utf8_lossy(header);
+    header.lines().filter_map(|line| line.strip_prefix("parent ")?.parse().ok()).collect()
 }
 
 pub(super) fn oid(id: &ObjectId) -> git2::Oid {

@@ -4,6 +4,7 @@
 //! `stage::sync_plan` puts the Applications in order.
 
 mod outcome;
+pub mod policy;
 
 pub use outcome::{FailingResource, Failure, RunRecord, SyncOutcome, SyncResult};
 
@@ -244,6 +245,25 @@ pub struct ResourceFilter {
     pub name: String,
     /// The namespace, empty for cluster-scoped objects.
     pub namespace: String,
+}
+
+impl std::str::FromStr for ResourceFilter {
+    type Err = String;
+
+    /// Reads `GROUP:KIND:NAME` or `GROUP:KIND:NAMESPACE/NAME`, as the argocd CLI writes it;
+    /// the core group is empty.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "is not GROUP:KIND:[NAMESPACE/]NAME; the core group is empty: `:ConfigMap:web`".to_owned();
+        let (group, rest) = text.split_once(':').ok_or_else(wrong)?;
+        let (kind, name) = rest.split_once(':').ok_or_else(wrong)?;
+        let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+        // Without one of these Argo CD's filter matches nothing, and says Succeeded.
+        if kind.is_empty() || name.is_empty() || name.contains(['/', ':']) {
+            return Err(wrong());
+        }
+        Ok(Self { group: group.into(), kind: kind.into(), name: name.into(), namespace: namespace.into() })
+    }
 }
 
 /// Argo CD's retry strategy. Its first wait is `duration` × `factor`.

@@ -2,99 +2,55 @@
 //! other; whoever was onboarded first is not known here and does not matter.
 
 use super::drafts::Drafts;
-use super::organization::{Organization, list};
+use super::knowledge_base::{self, KnowledgeBase};
+use super::organization::Organization;
 use super::tenant::Tenant;
-use super::{BindingRules, Claim, ClaimScope, knowledge_base};
+use super::{BindingRules, Claim, ClaimScope};
 use crate::error::{Origin, Violation};
-use crate::model::id::ClusterId;
+use crate::redact::redact;
+use crate::stage::claims::Table;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Which draft holds a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Holder {
+    Organization(usize),
+    Tenant(usize),
+    KnowledgeBase(usize),
+}
 
 /// Finds all clashes and writes them to the bindings they concern.
 pub(super) fn find(all: &mut Drafts, rules: &BindingRules) {
-    same_names(all);
-    same_tunnel(all);
-    let tenants = &mut all.tenants;
-    both_fail(tenants, "pipelineName", |t| t.name.clone(), "choose another pipelineName for one of them");
-    both_fail(
-        tenants,
-        "repository",
-        |t| Some(t.repository().to_ascii_lowercase()).filter(|r| r.len() > 1),
-        "bind a repository once; one pipeline can do several things",
-    );
-    both_fail(
-        tenants,
-        "RepoBinding name",
-        |t| Some(t.binding.clone()).filter(|b| !b.is_empty()),
-        "give each binding a name of its own: in a cluster one would overwrite the other",
-    );
-    if rules.namespace_wildcard {
-        wildcard_capture(tenants);
+    let mut table = Table::new();
+    // A binding with another fault has its last files on the clusters, so it claims as well.
+    for (i, org) in all.organizations.iter().enumerate() {
+        enter(&mut table, Holder::Organization(i), claims_of_organization(org));
     }
-    same_hosts(all);
+    for (i, tenant) in all.tenants.iter().enumerate() {
+        enter(&mut table, Holder::Tenant(i), claims_of_tenant(tenant));
+    }
+    for (i, base) in all.knowledge_bases.iter().enumerate() {
+        enter(&mut table, Holder::KnowledgeBase(i), claims_of_knowledge_base(base));
+    }
+    for (holder, v) in table.clashes(|_| 0) {
+        let v = Violation { message: format!("{}; all are held, none is first", v.message), ..v };
+        match holder {
+            Holder::Organization(i) => all.organizations[i].found.push(v),
+            Holder::Tenant(i) => all.tenants[i].found.push(v),
+            Holder::KnowledgeBase(i) => all.knowledge_bases[i].found.push(v),
+        }
+    }
+    if rules.namespace_wildcard {
+        wildcard_capture(&mut all.tenants);
+    }
     knowledge_bases_elsewhere(all);
 }
 
-fn same_names(all: &mut Drafts) {
-    let hint = "keep one of them, under one name";
-    let orgs: Vec<(Option<String>, Origin)> =
-        all.organizations.iter().map(|o| (o.name.clone(), o.at.clone())).collect();
-    for (i, v) in twice("organization name", &orgs, hint) {
-        all.organizations[i].found.push(v);
+/// What reaches no further than a cluster is checked with what else stands there.
+fn enter(table: &mut Table<Holder>, holder: Holder, claims: Vec<Claim>) {
+    for claim in claims.into_iter().filter(|c| c.scope == ClaimScope::Fleet) {
+        table.add(holder, claim);
     }
-    let bases: Vec<(Option<String>, Origin)> =
-        all.knowledge_bases.iter().map(|k| (k.name.clone(), k.at.clone())).collect();
-    for (i, v) in twice("knowledge base name", &bases, hint) {
-        all.knowledge_bases[i].found.push(v);
-    }
-}
-
-fn same_tunnel(all: &mut Drafts) {
-    let ids: Vec<(Option<String>, Origin)> = all
-        .organizations
-        .iter()
-        .map(|o| (o.tunnel.as_ref().map(|t| t.id.text.to_ascii_lowercase()), o.at.clone()))
-        .collect();
-    for (i, v) in twice("tunnel id", &ids, "a tunnel leads to one organization; make one for each") {
-        all.organizations[i].found.push(v);
-    }
-}
-
-fn both_fail(tenants: &mut [Tenant], what: &str, key: impl Fn(&Tenant) -> Option<String>, hint: &str) {
-    let keys: Vec<(Option<String>, Origin)> = tenants.iter().map(|t| (key(t), t.at.clone())).collect();
-    for (i, v) in twice(what, &keys, hint) {
-        tenants[i].found.push(v);
-    }
-}
-
-/// Returns a violation for every index whose key another index has too.
-fn twice(what: &str, keys: &[(Option<String>, Origin)], hint: &str) -> Vec<(usize, Violation)> {
-    let mut holders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (i, (key, _)) in keys.iter().enumerate() {
-        if let Some(key) = key {
-            holders.entry(key).or_default().push(i);
-        }
-    }
-    let mut found = Vec::new();
-    for (key, indexes) in holders.into_iter().filter(|(_, i)| i.len() > 1) {
-        for &i in &indexes {
-            // A thousand copies of one binding must not give a million names.
-            let others: Vec<String> =
-                indexes.iter().filter(|j| **j != i).take(3).map(|j| keys[*j].1.to_string()).collect();
-            let more = indexes.len() - 1 - others.len();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            found.push((
-                i,
-                Violation::error(format!(
-                    "{what} `{}` is also claimed at {}{more}; all are held, none is first",
-                    crate::redact::redact(key),
-                    others.join(", ")
-                ))
-                .at(keys[i].1.clone())
-                .hint(hint),
-            ));
-        }
-    }
-    found
 }
 
 /// With `P-*` in AppProjects the tenant `app` would reach the namespace of `app-prod`.
@@ -129,70 +85,6 @@ fn wildcard_capture(tenants: &mut [Tenant]) {
     }
 }
 
-/// Who holds a webhook host.
-struct HostHolder {
-    at: Origin,
-    clusters: Vec<ClusterId>,
-    /// A tunnel's host leads to one listener; an ingressHost is shared by path.
-    alone: bool,
-    organization: Option<usize>,
-    tenant: Option<usize>,
-}
-
-/// A host leads to one cluster, and a tunnel's host to one organization.
-fn same_hosts(all: &mut Drafts) {
-    let mut hosts: BTreeMap<String, Vec<HostHolder>> = BTreeMap::new();
-    for (i, org) in all.organizations.iter().enumerate() {
-        if let Some(tunnel) = &org.tunnel {
-            let clusters = org.tunnel_cluster().ok().flatten().into_iter().collect();
-            let holder =
-                HostHolder { at: org.at.clone(), clusters, alone: true, organization: Some(i), tenant: None };
-            hosts.entry(tunnel.host.clone()).or_default().push(holder);
-        }
-    }
-    for (i, tenant) in all.tenants.iter().enumerate() {
-        if let Some(host) = &tenant.spec.ingress_host {
-            let clusters = tenant.placed_on.clone();
-            let holder = HostHolder {
-                at: tenant.at.clone(),
-                clusters,
-                alone: false,
-                organization: None,
-                tenant: Some(i),
-            };
-            hosts.entry(host.to_ascii_lowercase()).or_default().push(holder);
-        }
-    }
-    for (host, holders) in hosts {
-        let clusters: Vec<ClusterId> = holders
-            .iter()
-            .flat_map(|h| h.clusters.iter().cloned())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let shared = holders.len() > 1 && holders.iter().any(|h| h.alone);
-        if clusters.len() < 2 && !shared {
-            continue;
-        }
-        let places: Vec<String> = holders.iter().take(4).map(|h| h.at.to_string()).collect();
-        let message = if clusters.len() > 1 {
-            format!("webhook host `{host}` would stand on {} clusters: {}", clusters.len(), list(&clusters))
-        } else {
-            format!("webhook host `{host}` is claimed at {}; all are held, none is first", places.join(", "))
-        };
-        for holder in &holders {
-            let v = Violation::error(message.clone())
-                .at(holder.at.clone())
-                .hint("a host leads to one place: name one cluster with `hydrant.dev/clusters`, or use another host");
-            if let Some(org) = holder.organization.and_then(|i| all.organizations.get_mut(i)) {
-                org.found.push(v);
-            } else if let Some(tenant) = holder.tenant.and_then(|i| all.tenants.get_mut(i)) {
-                tenant.found.push(v);
-            }
-        }
-    }
-}
-
 /// A knowledge base brings a Deployment; it must not stand in a tenant's namespace.
 fn knowledge_bases_elsewhere(all: &mut Drafts) {
     let tenants: BTreeSet<&str> = all.tenants.iter().filter_map(|t| t.name.as_deref()).collect();
@@ -204,32 +96,74 @@ fn knowledge_bases_elsewhere(all: &mut Drafts) {
     }
 }
 
+const HOST: &str =
+    "a host leads to one place: name one cluster with `hydrant.dev/clusters`, or use another host";
+
 /// Returns what an organization claims.
 pub(super) fn claims_of_organization(org: &Organization) -> Vec<Claim> {
-    let name = org.name.clone().unwrap_or_default();
-    let claim = |what: String, scope| Claim { what, scope, at: org.at.clone() };
-    let mut claims = vec![
-        claim(format!("organization name {name}"), ClaimScope::Fleet),
-        claim(format!("namespace org-{name}"), ClaimScope::Cluster),
-    ];
+    let mut claims = Vec::new();
+    let by = format!("Organization `{}`", org.name.as_deref().unwrap_or("without a name"));
+    if let Some(name) = &org.name {
+        let keep = "keep one of them, under one name";
+        claims.push(Claim::new(format!("organization name `{name}`"), ClaimScope::Fleet, &by, &org.at, keep));
+        let namespace = format!("namespace `org-{name}`");
+        claims.push(Claim::new(
+            namespace,
+            ClaimScope::Cluster,
+            &by,
+            &org.at,
+            "choose another organization name",
+        ));
+    }
     if let Some(tunnel) = &org.tunnel {
-        claims.push(claim(format!("tunnel id {}", tunnel.id.text), ClaimScope::Fleet));
-        claims.push(claim(format!("webhook host {}", tunnel.host), ClaimScope::Fleet));
+        let id = redact(&tunnel.id.text.to_ascii_lowercase()).into_owned();
+        let one = "a tunnel leads to one organization; make one for each";
+        claims.push(Claim::new(format!("tunnel id `{id}`"), ClaimScope::Fleet, &by, &org.at, one));
+        let host = format!("webhook host `{}`", redact(&tunnel.host));
+        let mut claim = Claim::new(host, ClaimScope::Fleet, &by, &org.at, HOST);
+        claim.leads_to = org.tunnel_cluster().ok().flatten().into_iter().collect();
+        claims.push(claim);
     }
     claims
 }
 
 /// Returns what a tenant claims.
 pub(super) fn claims_of_tenant(tenant: &Tenant) -> Vec<Claim> {
-    let name = tenant.name.clone().unwrap_or_default();
-    let claim = |what: String, scope| Claim { what, scope, at: tenant.at.clone() };
-    let mut claims = vec![
-        claim(format!("tenant name {name}"), ClaimScope::Fleet),
-        claim(format!("namespace {name}"), ClaimScope::Cluster),
-        claim(format!("repository {}", tenant.repository()), ClaimScope::Fleet),
-    ];
+    let mut claims = Vec::new();
+    let by = format!("RepoBinding `{}`", redact(&tenant.binding));
+    let mut claim = |what: String, scope, mend: &str| {
+        claims.push(Claim::new(what, scope, &by, &tenant.at, mend));
+    };
+    if let Some(name) = &tenant.name {
+        let rename = "choose another pipelineName for one of them";
+        claim(format!("pipelineName `{name}`"), ClaimScope::Fleet, rename);
+        claim(format!("namespace `{name}`"), ClaimScope::Cluster, rename);
+        claim(format!("AppProject `{name}`"), ClaimScope::Cluster, rename);
+    }
+    if !tenant.binding.is_empty() {
+        let mend = "give each binding a name of its own: in a cluster one would overwrite the other";
+        claim(format!("RepoBinding name `{}`", redact(&tenant.binding)), ClaimScope::Fleet, mend);
+    }
+    let repository = tenant.repository().to_ascii_lowercase();
+    if repository.len() > 1 {
+        let mend = "bind a repository once; one pipeline can do several things";
+        claim(format!("repository `{}`", redact(&repository)), ClaimScope::Fleet, mend);
+    }
     if let Some(host) = &tenant.spec.ingress_host {
-        claims.push(claim(format!("webhook URL https://{host}/{name}"), ClaimScope::Fleet));
+        let host = format!("webhook host `{}`", redact(&host.to_ascii_lowercase()));
+        let mut claim = Claim::new(host, ClaimScope::Fleet, &by, &tenant.at, HOST);
+        claim.leads_to = tenant.placed_on.clone();
+        // Ingresses of one cluster share a host by path.
+        claim.shared = true;
+        claims.push(claim);
     }
     claims
+}
+
+/// Returns what a knowledge base claims. Its namespace may be shared.
+pub(super) fn claims_of_knowledge_base(base: &KnowledgeBase) -> Vec<Claim> {
+    let Some(name) = &base.name else { return Vec::new() };
+    let by = format!("KnowledgeBase `{name}`");
+    let what = format!("knowledge base name `{name}`");
+    vec![Claim::new(what, ClaimScope::Fleet, &by, &base.at, "keep one of them, under one name")]
 }

@@ -5,7 +5,7 @@ use super::metadata::{self, Document};
 use super::organization::{self, Organization};
 use super::subjects::{FailedBinding, FailedIdentity, MayDelete, Subjects};
 use super::tenant::{self, Tenant};
-use super::{BindingDocument, BindingRules, ClusterView, Unreadable, fields, placement};
+use super::{BindingDocument, BindingRules, Clusters, Unreadable, fields, placement};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::binding::BindingKind;
 use crate::model::id::{ClusterId, SubjectId};
@@ -92,11 +92,20 @@ impl Drafts {
         all
     }
 
-    pub(super) fn place_organizations(&mut self, clusters: &[ClusterView]) {
+    pub(super) fn place_organizations(&mut self, clusters: Clusters<'_>) {
         for org in &mut self.organizations {
             org.placed_on = placement::clusters_of(&org.annotations, clusters, &mut org.found);
             if let Err(v) = org.tunnel_cluster() {
-                org.found.push(v);
+                let named = org.tunnel.as_ref().and_then(|t| t.cluster.as_ref());
+                let broken = clusters.unread.iter().find(|c| {
+                    c.name.is_some() && c.name.as_deref() == named.and_then(|n| n.text.rsplit('/').next())
+                });
+                org.found.push(match (named, broken) {
+                    (Some(named), Some(broken)) => named
+                        .warning("the file of the tunnel's cluster cannot be read: nothing changes there")
+                        .hint(format!("mend {}", broken.file)),
+                    _ => v,
+                });
             }
             if org.tunnel.is_none() && org.name.is_some() && !org.found.iter().any(Violation::is_error) {
                 let v = Violation::notice("no tunnel is given, so its webhooks are reached by no host of ours")
@@ -168,7 +177,7 @@ impl Drafts {
         }
     }
 
-    pub(super) fn place_others(&mut self, clusters: &[ClusterView]) {
+    pub(super) fn place_others(&mut self, clusters: Clusters<'_>) {
         let homes: BTreeMap<&str, &[ClusterId]> = self
             .organizations
             .iter()
@@ -185,7 +194,7 @@ impl Drafts {
         for base in &mut self.knowledge_bases {
             base.placed_on = placement::clusters_of(&base.annotations, clusters, &mut base.found);
         }
-        if clusters.is_empty() {
+        if clusters.known.is_empty() {
             return;
         }
         let nowhere = |at: &Origin| {

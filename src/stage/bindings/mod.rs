@@ -26,8 +26,9 @@ pub mod status;
 mod subjects;
 mod tenant;
 
+pub use super::claims::{Claim, ClaimScope};
 pub use rules::BindingRules;
-pub use subjects::{Claim, ClaimScope, FailedBinding, FailedIdentity, MayDelete, Subject, Subjects};
+pub use subjects::{FailedBinding, FailedIdentity, MayDelete, Subject, Subjects};
 
 use crate::error::Violation;
 use crate::model::id::ClusterId;
@@ -63,11 +64,29 @@ pub struct ClusterView {
     pub placement_explicit: bool,
 }
 
+/// A cluster file that cannot be read.
+#[derive(Clone, Debug)]
+pub struct UnreadCluster {
+    /// The cluster's name, if that much is known.
+    pub name: Option<String>,
+    /// The file.
+    pub file: Arc<str>,
+}
+
+/// The clusters that bindings may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Clusters<'a> {
+    /// Those whose file could be read.
+    pub known: &'a [ClusterView],
+    /// Those whose file could not.
+    pub unread: &'a [UnreadCluster],
+}
+
 /// Turns the documents of a fleet into subjects.
 pub fn resolve_bindings(
     documents: &[BindingDocument],
     unreadable: &[Unreadable],
-    clusters: &[ClusterView],
+    clusters: Clusters<'_>,
     rules: &BindingRules,
 ) -> Subjects {
     let mut all = Drafts::read(documents, unreadable, rules);

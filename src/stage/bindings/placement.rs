@@ -1,7 +1,7 @@
 //! Where a binding goes: the clusters that it names, or everywhere.
 
-use super::ClusterView;
 use super::fields::Placed;
+use super::{ClusterView, Clusters};
 use crate::error::{Violation, Violations};
 use crate::model::id::ClusterId;
 use crate::suggest::did_you_mean;
@@ -14,34 +14,71 @@ use std::collections::{BTreeMap, BTreeSet};
 /// named environments and to each named cluster.
 pub fn clusters_of(
     annotations: &BTreeMap<String, Placed>,
-    clusters: &[ClusterView],
+    clusters: Clusters<'_>,
     found: &mut Violations,
 ) -> Vec<ClusterId> {
     let environments = annotations.get("environments");
     let names = annotations.get("clusters");
     if environments.is_none() && names.is_none() {
-        return sorted(clusters.iter().filter(|c| !c.placement_explicit));
+        return sorted(clusters.known.iter().filter(|c| !c.placement_explicit));
     }
     let mut chosen: BTreeSet<ClusterId> = BTreeSet::new();
     if let Some(list) = environments {
-        let known: BTreeSet<&str> = clusters.iter().map(|c| c.id.env.as_str()).collect();
+        let known: BTreeSet<&str> = clusters.known.iter().map(|c| c.id.env.as_str()).collect();
         for name in words(list, found) {
             if !known.contains(name) {
-                found.push(unknown(list, "environment", name, known.iter().copied()));
+                let v = unknown(list, "environment", name, known.iter().copied());
+                found.push(doubtful(v, clusters, |_| true));
             }
-            chosen.extend(clusters.iter().filter(|c| c.id.env == name).map(|c| c.id.clone()));
+            chosen.extend(clusters.known.iter().filter(|c| c.id.env == name).map(|c| c.id.clone()));
         }
     }
     if let Some(list) = names {
         for name in words(list, found) {
             let matches = |c: &&ClusterView| c.id.name == name || c.id.to_string() == name;
-            if !clusters.iter().any(|c| matches(&c)) {
-                found.push(unknown(list, "cluster", name, clusters.iter().map(|c| c.id.name.as_str())));
+            if !clusters.known.iter().any(|c| matches(&c)) {
+                found.push(unknown_cluster(list, name, clusters));
             }
-            chosen.extend(clusters.iter().filter(matches).map(|c| c.id.clone()));
+            chosen.extend(clusters.known.iter().filter(matches).map(|c| c.id.clone()));
         }
     }
     chosen.into_iter().collect()
+}
+
+/// A cluster whose file is broken is no fault of the binding that names it: it goes on elsewhere,
+/// and there nothing is touched.
+fn unknown_cluster(list: &Placed, name: &str, clusters: Clusters<'_>) -> Violation {
+    let bare = name.rsplit('/').next().unwrap_or(name);
+    match clusters.unread.iter().find(|c| c.name.as_deref() == Some(bare)) {
+        Some(broken) => list
+            .warning(format!(
+                "the file of the cluster `{}` cannot be read: nothing changes there",
+                crate::redact::redact(name)
+            ))
+            .hint(format!("mend {}", broken.file)),
+        None => {
+            let known = clusters.known.iter().map(|c| c.id.name.as_str());
+            let v = unknown(list, "cluster", name, known);
+            doubtful(v, clusters, |c| c.name.is_none())
+        }
+    }
+}
+
+/// Says that what is not known may stand in a file that cannot be read.
+fn doubtful(
+    mut v: Violation,
+    clusters: Clusters<'_>,
+    may_be: impl Fn(&super::UnreadCluster) -> bool,
+) -> Violation {
+    let files: Vec<&str> = clusters.unread.iter().filter(|c| may_be(c)).map(|c| &*c.file).take(3).collect();
+    if !files.is_empty() {
+        v.message.push_str(&format!(", as far as its files can be read: {} cannot", files.join(" and ")));
+        v.hint = Some(format!(
+            "mend {} first; until then the binding is held and keeps its files",
+            files.join(" and ")
+        ));
+    }
+    v
 }
 
 /// Keeps a tenant within its organization's clusters. Naming one outside is an error; going

@@ -3,7 +3,7 @@
 use super::knowledge_base::KnowledgeBase;
 use super::organization::Organization;
 use super::tenant::Tenant;
-use super::{BindingRules, clashes};
+use super::{BindingRules, Claim, clashes};
 use crate::error::{Origin, Severity, Violation, Violations};
 use crate::model::binding::BindingKind;
 use crate::model::id::{ClusterId, SubjectId};
@@ -22,33 +22,13 @@ pub struct Subject {
     pub context: Arc<Value>,
     /// The clusters it is placed on, in order.
     pub placed_on: Vec<ClusterId>,
-    /// What it claims outside itself. Bindings that claim the same have failed already; the
-    /// list is for clashes with others, and for people.
+    /// What it claims outside itself. Bindings that claim the same of the fleet have failed
+    /// already; `resolve` looks at the rest, cluster by cluster.
     pub claims: Vec<Claim>,
     /// Where its binding stands.
     pub at: Origin,
     /// Warnings and notices.
     pub warnings: Violations,
-}
-
-/// Something that only one may hold.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Claim {
-    /// In words: `tunnel id y`, `namespace z`.
-    pub what: String,
-    /// How far it reaches.
-    pub scope: ClaimScope,
-    /// The binding that claims it.
-    pub at: Origin,
-}
-
-/// How far a claim reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ClaimScope {
-    /// One holder on each cluster.
-    Cluster,
-    /// One holder in the fleet.
-    Fleet,
 }
 
 /// Who failed, as far as it is known.
@@ -172,14 +152,10 @@ impl Subjects {
     pub(super) fn take_knowledge_base(&mut self, base: KnowledgeBase) {
         let known = base.name.clone().map(SubjectId::KnowledgeBase);
         let context = Arc::new(base.context());
+        let claims = clashes::claims_of_knowledge_base(&base);
         match (known, split(base.found)) {
             (Some(id), Ok(warnings)) => {
                 let name = base.name.unwrap_or_default();
-                let claims = vec![Claim {
-                    what: format!("knowledge base name {name}"),
-                    scope: ClaimScope::Fleet,
-                    at: base.at.clone(),
-                }];
                 let subject = Subject {
                     id,
                     binding: name.clone(),

@@ -3,7 +3,7 @@
 use super::{BaseCluster, Files, Opened, Rules};
 use crate::error::{Result, Violation};
 use crate::model::id::{ClusterId, Domain, SubjectId};
-use crate::model::target::Refusal;
+use crate::model::target::{ClusterTarget, Refusal};
 use crate::model::tree::BaseTree;
 use crate::model::unit::ObjectRef;
 use crate::stage::applications::FINALIZER;
@@ -41,6 +41,7 @@ struct Vanishing {
 pub fn check(
     id: &ClusterId,
     folder: &str,
+    cluster: &ClusterTarget,
     units: &Opened,
     before: &BaseCluster,
     after: &Files,
@@ -49,6 +50,7 @@ pub fn check(
 ) -> Result<Vec<Refusal>> {
     let remain: BTreeSet<SubjectId> = after.keys().filter_map(|p| SubjectId::of_path(p)).collect();
     let gone: BTreeSet<SubjectId> = before.subjects().filter(|s| !remain.contains(s)).cloned().collect();
+    let moving = super::moved::moving(&gone, cluster);
     let mut vanishing = find(units, before, after, base)?;
     let mut refused: BTreeMap<SubjectId, Vec<Violation>> = BTreeMap::new();
     let mut refuse = |subject: &SubjectId, message: String, allow: String| {
@@ -60,12 +62,19 @@ pub fn check(
     for subject in gone.iter().filter(|s| **s != SubjectId::Cluster) {
         let allow = subject_name(subject);
         if !rules.allow_delete.allows(&allow) && !is_knowledge_base(subject) {
-            refuse(subject, format!("{subject} would be deleted from {id}"), allow);
+            let message = match moving.get(subject) {
+                Some(to) => format!("{subject} would move to the organization `{to}` on {id}"),
+                None => format!("{subject} would be deleted from {id}"),
+            };
+            refuse(subject, message, allow);
         }
     }
-    // What an allowed name covers counts nowhere else.
-    vanishing
-        .retain(|v| !(gone.contains(&v.subject) && rules.allow_delete.allows(&subject_name(&v.subject))));
+    // What an allowed name covers counts nowhere else. A tenant that moves keeps its Application
+    // and its objects, so the one question above is all there is to ask.
+    vanishing.retain(|v| {
+        !(gone.contains(&v.subject)
+            && (moving.contains_key(&v.subject) || rules.allow_delete.allows(&subject_name(&v.subject))))
+    });
     vanishing.retain(|v| {
         let (kind, allow) = match v.reference.kind.as_str() {
             "Namespace" if v.reference.group.is_empty() => {

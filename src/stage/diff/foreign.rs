@@ -98,7 +98,10 @@ impl Honoured {
 }
 
 /// Returns the id of what we would write at a place; none for nothing.
-fn wanted(cluster: &ClusterTarget, place: &str) -> Result<Option<ObjectId>> {
+///
+/// # Errors
+/// A memo that is damaged.
+pub fn wanted(cluster: &ClusterTarget, place: &str) -> Result<Option<ObjectId>> {
     let Some(hydrated) = cluster.unit_at(place)? else { return Ok(None) };
     Ok(match hydrated.files.as_slice() {
         [file] if file.path == place => Some(file.id),

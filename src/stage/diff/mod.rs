@@ -10,15 +10,16 @@ mod departed;
 mod foreign;
 mod graft;
 mod index;
+mod moved;
 
 pub use base::BaseCluster;
 pub use budget::AllowDelete;
-pub use foreign::{Drift, Settlement};
+pub use foreign::{Drift, Settlement, wanted};
 pub(crate) use index::list_components;
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
-use crate::model::fleet::{Destination, MayDelete};
+use crate::model::fleet::{Destination, MayDelete, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::lot::Units;
 use crate::model::mark::{self, Mark};
@@ -36,6 +37,8 @@ pub struct Rules<'a> {
     pub path: &'a str,
     /// What the run is about.
     pub pick: &'a Selection,
+    /// The environments that the destination is about.
+    pub scope: Scope<'a>,
     /// Which kinds may be deleted because they are not in the fleet.
     pub may_delete: MayDelete,
     /// Names of clusters that have a file in the fleet.
@@ -153,7 +156,8 @@ fn one_cluster(
     let files = loop {
         let mut files = final_files(&units, &before, &kept, rules);
         honoured.apply(&mut files, &before);
-        let refused = budget::check(id, &folder, &units, &before, &files, base, rules)?;
+        let mut refused = budget::check(id, &folder, cluster, &units, &before, &files, base, rules)?;
+        refused.extend(moved::check(id, cluster, &closed, &before, &files));
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
             break files;
@@ -168,7 +172,8 @@ fn one_cluster(
     };
     let files = index::add(files, cluster, &mark);
     let mut change = compare(&folder, &before, &files, &mut changes.edits);
-    for lot in absent.iter().filter_map(|subject| cluster.lots.get(*subject)) {
+    let new = absent.iter().filter(|subject| !kept.contains(**subject));
+    for lot in new.filter_map(|subject| cluster.lots.get(*subject)) {
         graft::add(lot, &folder, &mut change, &mut changes.edits);
     }
     change.units.sort();

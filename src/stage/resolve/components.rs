@@ -1,20 +1,21 @@
 //! Decides which components a cluster has, and with which values.
 
-use crate::definition::catalog::{Catalog, Component};
+use crate::definition::catalog::Catalog;
 use crate::error::{Violation, Violations};
 use crate::model::fleet::{Cluster, Placed};
 use crate::model::id::{Domain, Scope};
 use crate::model::values::type_name;
-use crate::template::Context;
+use crate::template::{Context, Part};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// Fills in the components of a cluster; returns the domains that a broken one holds.
 pub fn place<'d>(cluster: &mut Cluster<'d>, catalog: &'d Catalog) -> Vec<(Domain, Violations)> {
     let mut held = Violations::new();
     for (id, component) in &catalog.components {
-        let values = Arc::new(cluster.values.get(id).map_or_else(|| json!({}), |v| v.to_value()));
-        match is_enabled(component, cluster, &values) {
+        let values = cluster.values.get(id).map_or_else(|| json!({}), |v| v.to_value());
+        let placed = Placed { component, values: Part::new(values), wave: Part::new(json!(component.wave)) };
+        match is_enabled(cluster, &placed) {
             Ok(false) => continue,
             Ok(true) => {}
             Err(v) => {
@@ -22,7 +23,6 @@ pub fn place<'d>(cluster: &mut Cluster<'d>, catalog: &'d Catalog) -> Vec<(Domain
                 continue;
             }
         }
-        let placed = Placed { component, values };
         if component.scope() == Scope::Cluster {
             // A broken component holds whom it serves; those of subjects are judged with them.
             held.extend(component.failed.iter().cloned());
@@ -31,13 +31,17 @@ pub fn place<'d>(cluster: &mut Cluster<'d>, catalog: &'d Catalog) -> Vec<(Domain
             cluster.subject_components.push(placed);
         }
     }
+    let ids: Value = cluster.components.iter().map(|p| json!(p.component.key.id)).collect();
+    cluster.enabled = Part::new(ids);
+    cluster.access = Part::new(crate::stage::applications::access(cluster));
     if held.is_empty() { Vec::new() } else { vec![(Domain::cluster(cluster.id.clone()), held)] }
 }
 
-fn is_enabled(component: &Component, cluster: &Cluster<'_>, values: &Arc<Value>) -> Result<bool, Violation> {
+fn is_enabled(cluster: &Cluster<'_>, placed: &Placed<'_>) -> Result<bool, Violation> {
+    let component = placed.component;
     let Some(expression) = &component.enabled else { return Ok(true) };
-    let data = base_context(cluster, values, component.wave);
-    match expression.eval(&Context::new(data, component.texts.clone()))? {
+    let parts = base_context(cluster, placed);
+    match expression.eval(&Context::new(parts, component.texts.clone()))? {
         Value::Bool(enabled) => Ok(enabled),
         other => {
             Err(Violation::error(format!("`enabled` gives {} where a boolean is needed", type_name(&other)))
@@ -48,12 +52,9 @@ fn is_enabled(component: &Component, cluster: &Cluster<'_>, values: &Arc<Value>)
 }
 
 /// Returns what every unit of a component sees, whatever its subject.
-pub fn base_context(cluster: &Cluster<'_>, values: &Arc<Value>, wave: i64) -> Value {
-    json!({
-        "cluster": *cluster.view,
-        "env": cluster.id.env,
-        "global": *cluster.global,
-        "values": **values,
-        "wave": wave,
-    })
+pub fn base_context(cluster: &Cluster<'_>, placed: &Placed<'_>) -> BTreeMap<&'static str, Part> {
+    let mut parts = cluster.view.clone();
+    parts.insert("values", placed.values.clone());
+    parts.insert("wave", placed.wave.clone());
+    parts
 }

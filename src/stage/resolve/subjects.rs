@@ -1,11 +1,11 @@
 //! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
 
-use crate::definition::Definitions;
-use crate::model::fleet::{Fleet, SubjectView, ViewPart};
+use crate::definition::{Definitions, Failed};
+use crate::model::fleet::{Fleet, SubjectView};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
-    BindingRules, ClusterView, FailedIdentity, Subject, Subjects, resolve_bindings,
+    BindingRules, ClusterView, Clusters, FailedIdentity, Subject, Subjects, UnreadCluster, resolve_bindings,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,15 @@ pub fn resolve(definitions: &Definitions) -> Subjects {
         .collect();
     let rules = BindingRules::new(&definitions.settings.tenants, dispatchers(definitions));
     let files = &definitions.bindings;
-    resolve_bindings(&files.documents, &files.unreadable, &clusters, &rules)
+    let unread: Vec<UnreadCluster> = definitions.failed_clusters.iter().map(unread).collect();
+    let clusters = Clusters { known: &clusters, unread: &unread };
+    resolve_bindings(&files.documents, &files.unreadable, clusters, &rules)
+}
+
+fn unread(failed: &Failed) -> UnreadCluster {
+    let file =
+        failed.why.iter().find_map(|v| v.at.as_ref()).map_or_else(|| "clusters".into(), |at| at.file.clone());
+    UnreadCluster { name: failed.who.clone(), file }
 }
 
 /// Returns the names of the dispatcher catalog: its components' ids below `dispatchers/`.
@@ -34,25 +42,20 @@ fn dispatchers(definitions: &Definitions) -> Vec<String> {
 
 /// Fills in the subjects of every cluster.
 pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
-    let subjects = std::mem::take(&mut fleet.subjects);
+    let subjects = &fleet.subjects;
     fleet.may_delete.organizations = subjects.may_delete.organizations;
     fleet.may_delete.tenants = subjects.may_delete.tenants;
     fleet.may_delete.knowledge_bases = subjects.may_delete.knowledge_bases;
     fleet.notices.extend(subjects.notices.iter().cloned());
-    let parents: BTreeMap<&str, Arc<ViewPart>> = subjects
-        .organizations
-        .iter()
-        .map(|(name, organization)| (name.as_str(), Arc::new(ViewPart::new(organization.context.clone()))))
-        .collect();
     let all = [&subjects.organizations, &subjects.tenants, &subjects.knowledge_bases];
     for subject in all.into_iter().flat_map(BTreeMap::values) {
         fleet.notices.extend(subject.warnings.iter().cloned());
-        let view = Arc::new(view(subject, &parents));
+        let view = Arc::new(view(subject, subjects));
         for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
             cluster.subjects.insert(subject.id.clone(), view.clone());
         }
     }
-    for failed in &subjects.failed {
+    for failed in &fleet.subjects.failed {
         match &failed.id {
             FailedIdentity::Subject(id) => {
                 for definition in &definitions.clusters {
@@ -65,22 +68,18 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
             }
         }
     }
-    fleet.subjects = subjects;
 }
 
-/// Returns what the templates of a subject see of it and of its parents, which all their
-/// tenants share.
-fn view(subject: &Subject, parents: &BTreeMap<&str, Arc<ViewPart>>) -> SubjectView {
-    let own = || Arc::new(ViewPart::new(subject.context.clone()));
-    let parent = |name: &str| {
-        parents.get(name).cloned().unwrap_or_else(|| Arc::new(ViewPart::new(Arc::default())))
-    };
+/// Returns what the templates of a subject see of it and of its parents.
+fn view(subject: &Subject, all: &Subjects) -> SubjectView {
+    let own = subject.context.clone();
     SubjectView::new(match &subject.id {
         SubjectId::Cluster => Vec::new(),
-        SubjectId::Organization(name) => vec![("organization", parent(name))],
+        SubjectId::Organization(_) => vec![("organization", own)],
         SubjectId::Tenant { organization, .. } => {
-            vec![("organization", parent(organization)), ("tenant", own())]
+            let parent = all.organizations.get(organization).map(|o| o.context.clone());
+            vec![("tenant", own), ("organization", parent.unwrap_or_default())]
         }
-        SubjectId::KnowledgeBase(_) => vec![("knowledgeBase", own())],
+        SubjectId::KnowledgeBase(_) => vec![("knowledgeBase", own)],
     })
 }

@@ -9,6 +9,7 @@ use hydrant::commands::sync::{SyncContext, sync};
 use hydrant::edge::argocd::settings::{ArgoSettings, RawArgoSettings};
 use hydrant::edge::argocd::verdict::NoAncestry;
 use hydrant::model::sync::{AppRef, Place, SyncRequest, SyncResult};
+use hydrant::stop::Stop;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -26,6 +27,7 @@ fn context(argocd: &Background, audit: &Path) -> SyncContext {
         ancestry: Arc::new(Branch(vec!["old".into(), "new".into()])),
         audit: Some((audit.to_owned(), Rotation::default())),
         quiet: true,
+        stop: Stop::never(),
     }
 }
 

@@ -15,6 +15,8 @@ mod trail;
 mod webhook;
 mod world;
 
+pub use scenario::Op;
+
 use super::common::project;
 use play::check;
 

@@ -83,6 +83,8 @@ pub struct App {
     pub drift: bool,
     /// An object left Git and was not pruned.
     pub prune_left: bool,
+    /// That object is marked `Prune=false`: no sync removes it, and selfHeal tries for ever.
+    pub prune_forbidden: bool,
     /// Nothing is left in Git at the new commit.
     pub empty: bool,
     /// An operation that runs at the start.

@@ -48,7 +48,7 @@ fn a_report_names_objects_as_kubectl_takes_them_and_the_mend() {
     );
     let (denied, _) = report("no-right-to-sync");
     assert!(
-        denied.text().contains("hint: p, role:hydrant, applications, sync, default/*, allow"),
+        denied.text().contains("hint: p, role:hydrant, applications, sync, default/one, allow"),
         "{}",
         denied.text()
     );

@@ -382,6 +382,32 @@ impl ArgoCd {
         self.change(name, |app| app.sync = ("OutOfSync".into(), head));
         self.sleep(31).await;
         self.compare(name);
+        self.heal(name, &operation);
+    }
+
+    /// selfHeal's own partial operation, seen on a running server: at once after the first
+    /// one, then twice as late each time.
+    fn heal(&self, name: &str, after: &Value) {
+        let (forbidden, heals) = {
+            let world = self.lock();
+            let app = &world.apps[name];
+            (app.given.prune_forbidden, app.given.policy == "auto")
+        };
+        if !forbidden || !heals {
+            return;
+        }
+        let tries = after.pointer("/sync/autoHealAttemptsCount").and_then(Value::as_u64).unwrap_or(0);
+        let (this, name) = (self.clone(), name.to_owned());
+        tokio::spawn(async move {
+            this.sleep(if tries == 0 { 20 } else { 1_000 << tries.min(8) }).await;
+            if this.lock().apps[&name].operation.is_none() {
+                let sync = json!({"revision": this.git_head(), "prune": true, "resources": [{"kind": "Namespace", "name": "gone"}], "autoHealAttemptsCount": tries + 1});
+                this.begin(
+                    &name,
+                    json!({"sync": sync, "initiatedBy": {"automated": true}, "retry": {"limit": 5}}),
+                );
+            }
+        });
     }
 
     fn is_ours(&self, name: &str) -> bool {
@@ -439,6 +465,10 @@ impl ArgoCd {
             let kept = filter.is_empty() || filter.iter().any(|f| f["kind"] == "ConfigMap");
             if kept && phase == "Succeeded" {
                 resources.push(json!({"group": "", "kind": "ConfigMap", "namespace": "demo", "name": "one", "status": "Synced", "hookPhase": "Running", "message": "configmap/one configured"}));
+            }
+            if app.given.prune_forbidden {
+                app.prune_left = true;
+                resources.push(json!({"version": "v1", "kind": "Namespace", "name": "gone", "status": "PruneSkipped", "message": "ignored (no prune)", "hookPhase": "Succeeded", "syncPhase": "Sync"}));
             }
             let multi = app.spec.get("sources").is_some();
             let mut result = json!({"resources": resources});
@@ -720,6 +750,11 @@ impl AppState {
         }
     }
 
+    /// Whether an operation is asked for or runs.
+    pub fn is_under_way(&self) -> bool {
+        self.operation.is_some()
+    }
+
     fn object(&self) -> Value {
         let mut status = Map::new();
         let multi = self.spec.get("sources").is_some();
@@ -745,6 +780,9 @@ impl AppState {
             status.insert("history".into(), self.history.clone().into());
         }
         let mut resource = json!({"version": "v1", "kind": "ConfigMap", "namespace": "demo", "name": "one", "status": self.sync.0, "health": {"status": self.health}});
+        if self.given.prune_forbidden {
+            resource = json!({"version": "v1", "kind": "Namespace", "name": "gone", "status": self.sync.0});
+        }
         if self.prune_left {
             resource["requiresPruning"] = json!(true);
         }

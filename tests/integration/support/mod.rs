@@ -3,7 +3,9 @@
 
 pub mod crds;
 pub mod fleet;
+pub mod forge;
 pub mod git;
 pub mod measure;
 pub mod proxy;
 pub mod server;
+pub mod sshd;

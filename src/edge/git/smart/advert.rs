@@ -29,9 +29,11 @@ impl Advert {
     }
 }
 
+/// The longest list of references that is read, in bytes.
+pub(in super::super) const MAX_ADVERT: u64 = 64 << 20;
+
 /// Reads the answer to `info/refs?service=…`.
-pub(in super::super) fn read(reader: &mut dyn Read, service: &str) -> io::Result<Advert> {
-    let mut advert = Advert::default();
+pub(in super::super) fn read_over_http(reader: &mut dyn Read, service: &str) -> io::Result<Advert> {
     match pkt::read(reader)? {
         Some(Packet::Data(line)) if pkt::text(&line) == format!("# service={service}") => {}
         _ => return Err(broken("it does not name its service")),
@@ -39,6 +41,12 @@ pub(in super::super) fn read(reader: &mut dyn Read, service: &str) -> io::Result
     if pkt::read(reader)? != Some(Packet::Flush) {
         return Err(broken("the service line is not closed"));
     }
+    read(reader)
+}
+
+/// Reads the list with which a service begins.
+pub(in super::super) fn read(reader: &mut dyn Read) -> io::Result<Advert> {
+    let mut advert = Advert::default();
     let mut first = true;
     loop {
         let line = match pkt::read(reader)? {
@@ -91,7 +99,7 @@ mod tests {
             format!("{id} refs/tags/v1^{{}}\n"),
         ];
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let advert = read(&mut answer(&lines).as_slice(), "git-upload-pack").unwrap();
+        let advert = read_over_http(&mut answer(&lines).as_slice(), "git-upload-pack").unwrap();
         assert!(advert.can("shallow") && !advert.can("atomic"));
         assert_eq!(advert.branches(), ["main"]);
         assert_eq!(advert.references.len(), 2);
@@ -100,11 +108,18 @@ mod tests {
     #[test]
     fn an_empty_repository_a_foreign_format_and_a_web_page_are_told_apart() {
         let none = format!("{} capabilities^{{}}\0shallow", "0".repeat(40));
-        assert!(read(&mut answer(&[&none]).as_slice(), "git-upload-pack").unwrap().references.is_empty());
-        assert!(read(&mut answer(&[]).as_slice(), "git-upload-pack").unwrap().references.is_empty());
+        assert!(
+            read_over_http(&mut answer(&[&none]).as_slice(), "git-upload-pack")
+                .unwrap()
+                .references
+                .is_empty()
+        );
+        assert!(
+            read_over_http(&mut answer(&[]).as_slice(), "git-upload-pack").unwrap().references.is_empty()
+        );
         let sha256 = format!("{} HEAD\0object-format=sha256", "0".repeat(64));
-        let error = read(&mut answer(&[&sha256]).as_slice(), "git-upload-pack").unwrap_err();
+        let error = read_over_http(&mut answer(&[&sha256]).as_slice(), "git-upload-pack").unwrap_err();
         assert!(error.to_string().contains("sha256"), "{error}");
-        assert!(read(&mut b"<html>login</html>".as_slice(), "git-upload-pack").is_err());
+        assert!(read_over_http(&mut b"<html>login</html>".as_slice(), "git-upload-pack").is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Gets a pack with what is missing here.
 
 use super::super::clock::Clock;
-use super::http::Http;
 use super::pkt::{self, Bands, Packet, broken};
+use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::model::tree::ObjectId;
 use std::io::{self, Read, Write};
@@ -18,6 +18,8 @@ pub(in super::super) struct Ask {
     pub(in super::super) shallow: Vec<ObjectId>,
     /// How many commits deep from `want`; `None`: down to what is here.
     pub(in super::super) depth: Option<u32>,
+    /// The most bytes that are worth it, besides the server's own limit.
+    pub(in super::super) most: u64,
 }
 
 /// How the edge of the known history moved.
@@ -29,14 +31,15 @@ pub(in super::super) struct Edge {
 
 /// Fetches into a repository's object folder; the pack is visible afterwards.
 pub(in super::super) fn fetch(
-    http: &Http,
+    wire: &Wire,
     repo: &git2::Repository,
     ask: &Ask,
     clock: &dyn Clock,
 ) -> Result<Edge> {
     let body = request(ask);
     let folder = repo.path().join("objects/pack");
-    http.ask("git-upload-pack", &body, clock, |reader| {
+    wire.ask("git-upload-pack", &body, clock, |reader| {
+        let reader = &mut Bounded { reader, left: ask.most };
         let edge = if ask.depth.is_some() { read_edge(reader)? } else { Edge::default() };
         let first = skip_acknowledgements(reader)?;
         let mut bands = Bands::new(reader, Some(first))?;
@@ -47,6 +50,23 @@ pub(in super::super) fn fetch(
         Ok(_) => e,
         Err(io) => Error::external(format!("cannot write {}", folder.display())).because(io),
     })
+}
+
+/// Reads no more than was asked for; beyond it is an error, as an end would look like a cut.
+struct Bounded<'r> {
+    reader: &'r mut dyn Read,
+    left: u64,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        match self.left.checked_sub(count as u64) {
+            Some(left) => self.left = left,
+            None => return Err(io::Error::other("it sends more than this is worth")),
+        }
+        Ok(count)
+    }
 }
 
 fn request(ask: &Ask) -> Vec<u8> {

@@ -7,8 +7,9 @@
 use super::super::clock::Clock;
 use super::super::credentials::Credentials;
 use super::super::settings::GitSettings;
-use super::advert::{self, Advert};
+use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
+use super::failure::{Failure, TRIES, pause};
 use crate::error::{Error, Result};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use std::cell::RefCell;
@@ -17,68 +18,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use url::Url;
 
-/// How often a request that asks only is made in all.
-const TRIES: u32 = 3;
 /// How many redirects inside one server are followed.
 const HOPS: usize = 3;
 /// The longest error page that is read, in bytes.
 const MAX_ERROR_PAGE: usize = 16 << 10;
-/// The longest list of references that is read, in bytes.
-const MAX_ADVERT: u64 = 64 << 20;
-/// The longest that a server may tell us to wait.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(in super::super) enum Failure {
-    /// Nothing was sent: no address, no connection, no trust.
-    Connect(String),
-    /// The server answered with another status than 200.
-    Status { code: u16, text: String, wait: Option<Duration> },
-    /// It sent us elsewhere.
-    Redirect(String),
-    /// The connection ended or nothing came in time.
-    Cut(String),
-    /// The answer is not what the protocol allows.
-    Protocol(String),
-}
-
-impl Failure {
-    /// Returns true if asking again may help.
-    fn may_pass(&self) -> bool {
-        match self {
-            // A certificate does not become right by asking again.
-            Failure::Connect(why) => !why.contains("certificate"),
-            Failure::Cut(_) => true,
-            Failure::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
-            Failure::Redirect(_) | Failure::Protocol(_) => false,
-        }
-    }
-
-    /// Returns what happened, in words.
-    pub(in super::super) fn words(&self) -> String {
-        match self {
-            Failure::Connect(why) | Failure::Cut(why) | Failure::Protocol(why) => why.clone(),
-            Failure::Redirect(to) => format!("it redirects to {to}, and credentials never follow there"),
-            Failure::Status { code, text, .. } => {
-                let meaning = match code {
-                    401 => "the credentials are missing or refused",
-                    403 => "access is forbidden",
-                    404 => "there is no such repository, or the credentials may not see it",
-                    413 => "the request is too large",
-                    429 => "too many requests",
-                    500..=599 => "the server failed",
-                    _ => "the server did not agree",
-                };
-                if text.is_empty() {
-                    format!("{meaning} ({code})")
-                } else {
-                    format!("{meaning} ({code}): {text}")
-                }
-            }
-        }
-    }
-}
 
 /// A smart HTTP server's one repository.
 pub(in super::super) struct Http {
@@ -89,6 +32,43 @@ pub(in super::super) struct Http {
     credentials: Option<Credentials>,
     deadline: Duration,
     max_pack: u64,
+}
+
+/// Returns a client for one server with our rules: no redirects, no proxy but a configured one,
+/// deadlines for connecting, for silence and for the whole.
+pub(in crate::edge) fn client(url: &Url, settings: &GitSettings) -> Result<reqwest::Client> {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // A proxy of the environment would see every request: only a configured one is used.
+        .no_proxy()
+        .connect_timeout(settings.connect_deadline)
+        .read_timeout(settings.silence)
+        .timeout(settings.call_deadline);
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(
+            reqwest::Proxy::all(proxy.expose())
+                .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
+        );
+    }
+    if let Some(path) = &settings.ca_file {
+        let shown = path.display();
+        let pem = std::fs::read(path)
+            .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
+        if certificates.is_empty() {
+            return Err(Error::input(format!("{shown} holds no PEM certificates")));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    } else if url.scheme() == "http" {
+        // No trust store is needed, and a machine without one is no reason to fail.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(failed)
 }
 
 /// A request that is about to be sent.
@@ -102,43 +82,12 @@ struct Request {
 impl Http {
     /// Prepares to speak to a repository; nothing is sent yet.
     pub(in super::super) fn new(url: &Url, settings: &GitSettings) -> Result<Self> {
-        // Fails only if a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // A proxy of the environment would see every request: only a configured one is used.
-            .no_proxy()
-            .connect_timeout(settings.connect_deadline)
-            .read_timeout(settings.silence)
-            .timeout(settings.call_deadline);
-        if let Some(proxy) = &settings.proxy {
-            builder = builder.proxy(
-                reqwest::Proxy::all(proxy.expose())
-                    .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
-            );
-        }
-        if let Some(path) = &settings.ca_file {
-            let shown = path.display();
-            let pem = std::fs::read(path)
-                .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
-            if certificates.is_empty() {
-                return Err(Error::input(format!("{shown} holds no PEM certificates")));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        } else if url.scheme() == "http" {
-            // No trust store is needed, and a machine without one is no reason to fail.
-            builder = builder.tls_certs_only([]);
-        }
         let credentials = match &settings.credentials {
             Some(credentials) => credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
             None => None,
         };
         Ok(Self {
-            client: builder.build().map_err(failed)?,
+            client: client(url, settings)?,
             base: RefCell::new(url.clone()),
             shown: url.to_string(),
             credentials,
@@ -160,7 +109,7 @@ impl Http {
                 limit: MAX_ADVERT,
                 expect: format!("application/x-{service}-advertisement"),
             };
-            match self.exchange(request, |reader| advert::read(reader, service)) {
+            match self.exchange(request, |reader| advert::read_over_http(reader, service)) {
                 Ok(advert) => return Ok(advert),
                 Err(Failure::Redirect(to)) if hops < HOPS => {
                     hops += 1;
@@ -187,25 +136,6 @@ impl Http {
             .body(body);
         let expect = format!("application/x-{service}-result");
         self.exchange(Request { builder, limit: self.max_pack, expect }, read)
-    }
-
-    /// As [`Http::call`], but again if the server is only unwell. For requests that change nothing.
-    pub(in super::super) fn ask<T>(
-        &self,
-        service: &str,
-        body: &[u8],
-        clock: &dyn Clock,
-        mut read: impl FnMut(&mut dyn Read) -> io::Result<T>,
-    ) -> Result<T> {
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            match self.call(service, body.to_vec(), &mut read) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) if failure.may_pass() && tried < TRIES => pause(&failure, tried, clock),
-                Err(failure) => return Err(self.error("cannot fetch from", &failure)),
-            }
-        }
     }
 
     /// Returns the error that says what did not happen and why.
@@ -288,15 +218,6 @@ impl Http {
             }
         })
     }
-}
-
-fn pause(failure: &Failure, tried: u32, clock: &dyn Clock) {
-    let backoff = Duration::from_millis(200) * 4u32.saturating_pow(tried - 1);
-    let asked = match failure {
-        Failure::Status { wait: Some(wait), .. } => (*wait).min(MAX_RETRY_AFTER),
-        _ => Duration::ZERO,
-    };
-    clock.sleep(asked.max(backoff.mul_f64(0.5 + clock.jitter().clamp(0.0, 1.0) / 2.0)));
 }
 
 type Chunk = Vec<u8>;

@@ -1,11 +1,13 @@
-//! Git's smart HTTP protocol (version 0), spoken in safe Rust.
+//! Git's smart protocol (version 0) over HTTP and SSH, spoken in safe Rust.
 //!
 //! libgit2 could do this too, but only with OpenSSL and libssh2 in the build, without
 //! deadlines in its safe interface, and it says "Ok" to a push that was refused. Here one
-//! HTTP client with one trust store, deadlines, limits and credentials bound to a host does
-//! it all; libgit2 only indexes the packs that arrive.
+//! client a transport, with deadlines, limits and credentials bound to a host, does it all;
+//! libgit2 only indexes the packs that arrive.
 //!
+//! * [`wire`]: the way to a repository, HTTP or SSH.
 //! * [`http`]: one request and its bounded answer.
+//! * [`failure`]: why there is none.
 //! * [`pkt`]: the framing inside.
 //! * [`advert`]: which branches there are.
 //! * [`fetch`]: gets a pack.
@@ -13,8 +15,10 @@
 //! * [`answer`]: what the many servers mean by their refusals.
 
 pub(super) mod advert;
-pub(super) mod answer;
+pub(in crate::edge) mod answer;
+pub(in crate::edge) mod failure;
 pub(super) mod fetch;
-pub(super) mod http;
+pub(in crate::edge) mod http;
 pub(super) mod pkt;
 pub(super) mod push;
+pub(super) mod wire;

@@ -1,15 +1,17 @@
-//! Sends a pack and asks for a branch to be moved, and reads what became of it.
+//! Sends a pack and asks for references to be moved, and reads what became of each.
 
 use super::super::repository::Pushed;
 use super::answer::{Meaning, clean, meaning};
-use super::http::{Failure, Http};
+use super::failure::Failure;
 use super::pkt::{self, Bands, Packet, broken};
+use super::wire::Wire;
 use crate::error::Result;
 use crate::model::tree::ObjectId;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-/// A branch to be moved.
+/// A reference to be moved.
+#[derive(Clone, Copy)]
 pub(in super::super) struct Command<'a> {
     /// Where it is; `None`: it does not exist.
     pub(in super::super) old: Option<ObjectId>,
@@ -30,43 +32,58 @@ struct Report {
     words: String,
 }
 
-/// The outcome; `Unclear` asks the caller to look where the branch is now.
-#[derive(Debug, PartialEq, Eq)]
+/// The outcome of one reference; `Unclear` asks the caller to look where it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Outcome {
     Known(Pushed),
     Unclear(String),
 }
 
-/// Pushes one branch.
+/// How a push is made.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct How {
+    /// The server can send its words beside its report.
+    pub(in super::super) side_band: bool,
+    /// All references move, or none.
+    pub(in super::super) atomic: bool,
+}
+
+/// Pushes references; returns the outcome of each, in the order of the commands.
 pub(in super::super) fn push(
-    http: &Http,
-    side_band: bool,
-    command: &Command<'_>,
+    wire: &Wire,
+    how: How,
+    commands: &[Command<'_>],
     pack: &[u8],
-) -> Result<Outcome> {
-    let body = request(side_band, command, pack);
-    match http.call("git-receive-pack", body, |reader| read_report(reader, side_band)) {
-        Ok(report) => Ok(judge(&report, command.name)),
+) -> Result<Vec<Outcome>> {
+    let body = request(how, commands, pack);
+    let all = |pushed: Pushed| vec![Outcome::Known(pushed); commands.len()];
+    match wire.call("git-receive-pack", body, |reader| read_report(reader, how.side_band)) {
+        Ok(report) => Ok(commands.iter().map(|command| judge(&report, command.name)).collect()),
         Err(failure @ Failure::Status { code: 401 | 403 | 404, .. }) => {
-            Err(http.error("cannot push to", &failure))
+            Err(wire.error("cannot push to", &failure))
         }
-        Err(failure @ Failure::Status { code: 413, .. }) => {
-            Ok(Outcome::Known(Pushed::Refused(failure.words())))
+        Err(failure @ Failure::Status { code: 413, .. }) => Ok(all(Pushed::Refused(failure.words()))),
+        Err(failure @ (Failure::Redirect(_) | Failure::Denied(_))) => {
+            Err(wire.error("cannot push to", &failure))
         }
-        Err(failure @ Failure::Redirect(_)) => Err(http.error("cannot push to", &failure)),
         // Whether the server did it before the failure is not to be known from here.
-        Err(failure) => Ok(Outcome::Known(Pushed::Unknown(failure.words()))),
+        Err(failure) => Ok(all(Pushed::Unknown(failure.words()))),
     }
 }
 
-fn request(side_band: bool, command: &Command<'_>, pack: &[u8]) -> Vec<u8> {
+fn request(how: How, commands: &[Command<'_>], pack: &[u8]) -> Vec<u8> {
     let none = ObjectId::from_bytes([0; 20]);
-    let old = command.old.unwrap_or(none);
-    let bands = if side_band { " side-band-64k" } else { "" };
+    let bands = if how.side_band { " side-band-64k" } else { "" };
+    let atomic = if how.atomic { " atomic" } else { "" };
     let agent = concat!("hydrant/", env!("CARGO_PKG_VERSION"));
-    let mut body = Vec::with_capacity(pack.len() + 256);
-    let line = format!("{old} {} {}\0 report-status{bands} agent={agent}", command.new, command.name);
-    pkt::write(&mut body, line.as_bytes());
+    let mut body = Vec::with_capacity(pack.len() + 512);
+    for (place, command) in commands.iter().enumerate() {
+        let mut line = format!("{} {} {}", command.old.unwrap_or(none), command.new, command.name);
+        if place == 0 {
+            line.push_str(&format!("\0 report-status{bands}{atomic} agent={agent}"));
+        }
+        pkt::write(&mut body, line.as_bytes());
+    }
     pkt::flush(&mut body);
     body.extend_from_slice(pack);
     body

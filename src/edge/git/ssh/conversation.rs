@@ -1,0 +1,155 @@
+//! The blocking side of a session: bytes are read like a file, orders are given by a call.
+
+use super::session::{Plan, converse};
+use crate::edge::git::smart::answer::clean;
+use crate::edge::git::smart::failure::Failure;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// How long we wait for a session to end in good order.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// A command that runs on the server, and the thread that speaks to it.
+pub(super) struct Conversation {
+    service: String,
+    /// What the command is sent; dropped once nothing more is wanted.
+    orders: Option<UnboundedSender<Vec<u8>>>,
+    incoming: Incoming,
+    thread: Option<JoinHandle<Result<(), Failure>>>,
+}
+
+impl Conversation {
+    /// Starts a service; nothing is waited for yet. All of it may take `deadline`.
+    pub(super) fn begin(plan: Arc<Plan>, service: &str, deadline: Duration) -> Self {
+        let (orders, ordered) = unbounded_channel();
+        let (out, receiver) = sync_channel(16);
+        let command = plan.address.command(service);
+        let thread = std::thread::spawn(move || in_runtime(&plan, &command, ordered, out, deadline));
+        Self {
+            service: service.to_owned(),
+            orders: Some(orders),
+            incoming: Incoming { receiver, chunk: Vec::new(), at: 0, left: 0, too_long: false },
+            thread: Some(thread),
+        }
+    }
+
+    /// Returns true if it is one with this service that has not been sent its order.
+    pub(super) fn waits_for(&self, service: &str) -> bool {
+        self.service == service && self.thread.is_some()
+    }
+
+    /// Sends the command what it is to read.
+    pub(super) fn order(&self, body: Vec<u8>) {
+        if let Some(orders) = &self.orders {
+            // A session that is gone says why when its answer is read.
+            let _ = orders.send(body);
+        }
+    }
+
+    /// Reads a part of what the command says, of `limit` bytes at most.
+    pub(super) fn hear<T>(
+        &mut self,
+        limit: u64,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        self.incoming.left = limit;
+        let error = match read(&mut self.incoming) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if self.incoming.too_long {
+            return Err(Failure::Protocol(format!("the answer is longer than {limit} bytes")));
+        }
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return Err(Failure::Protocol(clean(&error.to_string())));
+        }
+        // The thread is at its end, or nothing would have told us so.
+        self.orders = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(failure))) => Err(failure),
+            Some(Err(_)) => Err(Failure::Cut("the SSH session broke off".into())),
+            _ => Err(Failure::Cut("the answer ended too early".into())),
+        }
+    }
+}
+
+impl Drop for Conversation {
+    /// Ends in good order, but not at any price: the server's last hooks may still be running.
+    fn drop(&mut self) {
+        self.orders = None;
+        let Some(thread) = self.thread.take() else { return };
+        let until = Instant::now() + FAREWELL;
+        loop {
+            match self.incoming.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let _ = thread.join();
+    }
+}
+
+fn in_runtime(
+    plan: &Plan,
+    command: &str,
+    orders: UnboundedReceiver<Vec<u8>>,
+    out: SyncSender<Vec<u8>>,
+    deadline: Duration,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Connect(e.to_string()))?;
+    // `out` ends with this block, which tells the reader that there is no more.
+    let outcome = runtime.block_on(async {
+        match tokio::time::timeout(deadline, converse(plan, command, orders, out)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
+        }
+    });
+    // Not waited for: a name server may take its time to answer a question nobody asks any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The command's output as it arrives.
+struct Incoming {
+    receiver: Receiver<Vec<u8>>,
+    chunk: Vec<u8>,
+    at: usize,
+    /// How much more may be read.
+    left: u64,
+    too_long: bool,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at >= self.chunk.len() {
+            match self.receiver.recv() {
+                Ok(chunk) => {
+                    self.chunk = chunk;
+                    self.at = 0;
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        if self.left == 0 {
+            self.too_long = true;
+            return Err(io::Error::other("the answer is too long"));
+        }
+        let ready = self.chunk.get(self.at..).unwrap_or_default();
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let count = ready.len().min(buffer.len()).min(most);
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.at += count;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
