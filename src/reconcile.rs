@@ -354,6 +354,9 @@ pub fn destinations(
             all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
         }
     }
+    // What is proposed for an environment is only touched by runs about it.
+    let pick = &request.render.pick.envs;
+    all.retain(|to| to.proposes.as_ref().is_none_or(|env| pick.is_empty() || pick.contains(env)));
     all.into_iter().collect()
 }
 

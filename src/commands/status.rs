@@ -10,7 +10,7 @@ use crate::edge::argocd::settings::{ArgoSettings, Env, RawArgoSettings, ServerSe
 use crate::edge::git::{Remote, Repository, Tip};
 use crate::error::Result;
 use crate::model::fleet::{Cluster, Destination, Fleet};
-use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::id::{ClusterId, SubjectId};
 use crate::model::lot::Lot;
 use crate::model::sync::{AppRef, AppSource, ServerId};
 use crate::model::target::{ClusterTarget, TargetState};
@@ -97,7 +97,13 @@ fn look(
         let mut seen = Seen {
             files: tree.map(|_| BTreeMap::new()),
             live: None,
-            held: target.held.get(&domain(id, subject)).cloned().unwrap_or_default(),
+            // What holds the organization or the whole cluster holds this one, too.
+            held: target
+                .held
+                .iter()
+                .filter(|(d, _)| d.holds(id, subject))
+                .flat_map(|(_, w)| w.clone())
+                .collect(),
         };
         if let (Some(tree), Some(files)) = (tree, &mut seen.files) {
             let units = wanted.lots.get(subject).map(Lot::units).transpose()?;
@@ -112,10 +118,6 @@ fn look(
         sight.insert((id.clone(), subject.clone()), seen);
     }
     Ok(())
-}
-
-fn domain(cluster: &ClusterId, subject: &SubjectId) -> Domain {
-    Domain { cluster: cluster.clone(), subject: subject.clone() }
 }
 
 type Key = (ClusterId, SubjectId);

@@ -1,19 +1,21 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod allowed;
+mod asking;
+mod commit;
 mod propose;
 mod request;
 mod settle;
 
 pub use propose::forge_of;
 
-use crate::config::{DeliveryRequest, author};
+use crate::config::DeliveryRequest;
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision,
-    Signature, publish,
+    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, publish,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Followed, Follower, Wish};
@@ -55,6 +57,24 @@ struct Delivered {
     repository: Repository,
     /// What became of the merge request, where changes are proposed.
     request: Option<RequestReport>,
+    /// Why the forge did not do its part; what was merged before is synced all the same.
+    trouble: Option<Error>,
+}
+
+impl Delivered {
+    /// Returns what became of a place where nothing is.
+    fn nothing(repository: Repository) -> Self {
+        Self {
+            changes: ChangeSet::default(),
+            notices: Violations::new(),
+            revision: Revision { commit: None, base: None, landed: Landed::Unchanged, tries: 1 },
+            created: false,
+            trees: Vec::new(),
+            repository,
+            request: None,
+            trouble: None,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -116,7 +136,7 @@ impl Run<'_> {
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
-        let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
+        let settings = GitSettings { create: request.repo.is_some(), ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
         let created = repository.created();
@@ -141,7 +161,7 @@ impl Run<'_> {
         })?;
         let (changes, notices) = last;
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None })
+        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None, trouble: None })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -168,18 +188,6 @@ impl Run<'_> {
             });
         }
         Ok(trees)
-    }
-
-    fn signature(&self) -> Result<Signature> {
-        let commit = self.definitions.settings.commit.clone().unwrap_or_default();
-        let (name, email) = match &self.request.author {
-            Some(text) => author(text)?,
-            None => (
-                commit.name.unwrap_or_else(|| "Hydrant".into()),
-                commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-            ),
-        };
-        Ok(Signature { name, email, seconds: self.request.seconds, offset: 0 })
     }
 
     fn record(&self, to: &Destination, delivered: &Delivered, report: &mut Report) {
@@ -220,6 +228,10 @@ impl Run<'_> {
         if let Some(request) = &delivered.request {
             tell_request(to, request, report);
         }
+        if let Some(error) = &delivered.trouble {
+            report.error(error);
+            report.hold(None, &as_violations(error));
+        }
     }
 
     fn record_failure(&self, to: &Destination, error: &Error, report: &mut Report) {
@@ -235,7 +247,7 @@ impl Run<'_> {
 /// Returns what became of a cluster whose change is proposed.
 fn status_of(state: RequestState) -> Status {
     match state {
-        RequestState::Closed | RequestState::Foreign => Status::Held,
+        RequestState::Closed | RequestState::Foreign | RequestState::Unknown => Status::Held,
         _ => Status::Proposed,
     }
 }

@@ -9,10 +9,12 @@ use super::queue::Turn;
 use super::remote::Remote;
 use super::server::{Server, Swap};
 use super::settings::GitSettings;
+use super::signing::Signer;
 use super::store::{Commit, Store};
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +77,10 @@ pub struct Repository {
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
     pub(super) server: Option<Server>,
     created: bool,
+    committer: Option<(String, String)>,
+    signer: Option<Arc<Signer>>,
+    /// It has signed once.
+    signer_works: Cell<bool>,
     /// What is known of notes and of the fleet's own reference.
     pub(super) beside: Beside,
 }
@@ -104,7 +110,17 @@ impl Repository {
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created, beside: Beside::default() })
+        Ok(Self {
+            store,
+            remote: remote.clone(),
+            clock,
+            server,
+            created,
+            committer: settings.committer.clone(),
+            signer: settings.signer.clone(),
+            signer_works: Cell::new(false),
+            beside: Beside::default(),
+        })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -233,6 +249,10 @@ impl Repository {
         who: &Signature,
         more: &mut dyn FnMut(&mut Sink, ObjectId) -> Result<()>,
     ) -> Result<ObjectId> {
+        if let (Some(signer), false) = (&self.signer, self.signer_works.get()) {
+            signer.check()?;
+            self.signer_works.set(true);
+        }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
         let few = |most: usize| {
@@ -257,7 +277,15 @@ impl Repository {
         for parent in parents {
             not_before = not_before.max(self.store.commit(parent)?.seconds);
         }
-        let id = write_commit(&mut sink, written.tree, parents, who, not_before, message)?;
+        let draft = Draft {
+            tree: written.tree,
+            parents,
+            author: who,
+            committer: self.committer.as_ref(),
+            not_before,
+            message,
+        };
+        let id = draft.write(&mut sink, self.signer.as_deref())?;
         more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
