@@ -32,7 +32,7 @@ use crate::model::tree::BaseTree;
 use crate::owed;
 use crate::reconcile::{known_ids, rules};
 use crate::report::{DestinationReport, Report, RequestReport, RequestState, Said, Status};
-use crate::stage::diff::{Drift, folder_of};
+use crate::stage::diff::{Drift, Rules, folder_of};
 use crate::stop::{Stop, StoppingClock};
 use settle::by;
 use std::cell::RefCell;
@@ -114,8 +114,10 @@ impl Run<'_> {
         let created = repository.created();
         let allow = request.allowed(&self.definitions.settings.allow_delete);
         let known = known_ids(self.definitions);
-        let base_rules =
-            rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request);
+        let base_rules = Rules {
+            grafts: true,
+            ..rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request)
+        };
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
         let mut trailers = Trailers::of(self.definitions, self.fleet, builtin());

@@ -349,7 +349,7 @@ impl Proposer<'_> {
         for (id, cluster) in &self.run.target.clusters {
             let folder = folder_of(rules.path, id);
             if let Some(place) = unit.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/')) {
-                return Ok(wanted(cluster, place) == base.entry(unit)?.map(|e| e.id));
+                return Ok(wanted(cluster, place)? == base.entry(unit)?.map(|e| e.id));
             }
         }
         Ok(false)
@@ -386,6 +386,7 @@ fn effective(edits: Vec<Edit>, base: &dyn BaseTree) -> Result<Vec<Edit>> {
                 before.is_none_or(|e| e.kind != EntryKind::File || e.id != ObjectId::of_blob(bytes))
             }
             Edit::Delete { .. } => before.is_some(),
+            Edit::Graft { graft, .. } => before.is_none_or(|e| e.id != graft.id),
         };
         if changes {
             kept.push(edit);

@@ -23,6 +23,7 @@ mod mirror;
 mod pack;
 mod proposal;
 mod publish;
+mod queue;
 mod reference;
 mod remote;
 mod repository;
