@@ -4,7 +4,8 @@ use clap::Parser;
 use hydrant::{cli::Cli, commands};
 use std::process::ExitCode;
 
-/// Faster than the system's by a third for many small values; the library leaves the choice open.
+/// A render allocates millions of small values on all cores, which the allocators of the system
+/// (musl's most of all) are slow at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

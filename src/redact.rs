@@ -77,15 +77,21 @@ static ANY_SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Cheap tests that must hold before any shape can match; most texts fail them all.
 fn may_match(text: &str) -> bool {
-    text.contains("PRIVATE KEY")
-        || text.contains("://")
+    // One pass tells which of the marks below are worth looking for.
+    let (mut joins, mut colon, mut blank, mut capital, mut s) = (false, false, false, false, false);
+    for byte in text.bytes() {
+        joins |= matches!(byte, b'.' | b'_' | b'-');
+        colon |= byte == b':';
+        blank |= byte == b' ';
+        capital |= byte == b'A';
+        s |= matches!(byte, b's' | b'S');
+    }
+    let has =
+        |word: &str| text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
+    blank && text.contains("PRIVATE KEY")
+        || colon && text.contains("://")
         || text.len() >= 20
-            && (text.contains('.')
-                || text.contains('_')
-                || text.contains('-')
-                || text.contains("AKIA")
-                || text.contains("ASIA")
-                || text.to_ascii_lowercase().contains("secret"))
+            && (joins || capital && (text.contains("AKIA") || text.contains("ASIA")) || s && has("secret"))
 }
 
 /// Returns the name of the secret's shape that a text holds, if it holds one.

@@ -129,7 +129,9 @@ pub struct File {
 
 impl File {
     /// Returns a file of these bytes.
-    pub fn new(path: String, bytes: Vec<u8>) -> Self {
+    pub fn new(mut path: String, bytes: Vec<u8>) -> Self {
+        // There are hundreds of thousands of them.
+        path.shrink_to_fit();
         Self { path, id: ObjectId::of_blob(&bytes), bytes: Arc::from(bytes) }
     }
 }
