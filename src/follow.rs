@@ -77,13 +77,16 @@ pub struct Follower<'a> {
 
 impl Follower<'_> {
     /// Lists the Applications of one destination.
-    pub fn applications(&self, to: &Destination, found: &mut Violations) -> Vec<Applied> {
+    ///
+    /// # Errors
+    /// A memo that is damaged.
+    pub fn applications(&self, to: &Destination, found: &mut Violations) -> Result<Vec<Applied>> {
         let server = |api: &str| -> Option<ServerId> {
             self.settings.server_of(Some(api).filter(|a| !a.is_empty())).map(|s| s.id.clone())
         };
-        let mut all = apps::list(self.fleet, self.target, &server, found);
+        let mut all = apps::list(self.fleet, self.target, &server, found)?;
         all.retain(|a| self.target.homes.get(&a.cluster) == Some(to));
-        all
+        Ok(all)
     }
 
     /// Asks Argo CD for Applications at a commit, and follows them.

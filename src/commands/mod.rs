@@ -13,14 +13,18 @@ pub mod sync;
 mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs};
-use crate::config::{DeliveryRequest, RenderRequest};
+use crate::cli::{
+    Cli, Command, CommitArgs, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs,
+};
+use crate::config::{CommitTime, DeliveryRequest, RenderRequest};
 use crate::edge::fleet::FleetPlace;
 use crate::edge::forge::Tokens;
-use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings};
+use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings, passphrase};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
+use crate::model::id::{ClusterId, SubjectId};
+use crate::model::lot::{Lot, LotKey};
 use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
@@ -127,6 +131,7 @@ fn variable(name: &str) -> Option<String> {
 fn git_settings(args: &GitArgs) -> Result<GitSettings> {
     Ok(GitSettings {
         credentials: Credentials::from_environment(variable)?,
+        credential_helper: args.credential_helper.then(|| PathBuf::from("git")),
         ssh: ssh_settings(args)?,
         ca_file: args.ca_file.clone(),
         proxy: variable("HYDRANT_PROXY").map(Secret::new),
@@ -140,7 +145,9 @@ fn git_settings(args: &GitArgs) -> Result<GitSettings> {
 /// # Errors
 /// A fleet's address that cannot be understood; credentials that are set in halves, or in a
 /// file that cannot be read.
-fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
+fn delivery(fleet: &FleetArgs, to: &DestinationArgs, commit: Option<&CommitArgs>) -> Result<DeliveryRequest> {
+    let commit = commit.cloned().unwrap_or_default();
+    let time = commit.commit_time.unwrap_or_else(|| CommitTime { seconds: now(), offset: 0 });
     Ok(DeliveryRequest {
         render: rendering(fleet)?,
         repo: to.repo.clone(),
@@ -151,8 +158,12 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         drift: to.drift,
         release: to.release.clone(),
         allow_older: to.allow_older,
-        author: author.cloned(),
-        seconds: now(),
+        author: commit.author,
+        committer: commit.committer,
+        seconds: time.seconds,
+        offset: time.offset,
+        signing_key: commit.signing_key,
+        signing_passphrase: passphrase("HYDRANT_SIGNING_PASSPHRASE", variable)?,
         git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
         forge: Tokens::from_environment(|name| std::env::var(name).ok())?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
@@ -185,19 +196,34 @@ pub(crate) enum AnyMemo {
     None(NoMemo),
 }
 
-impl Memo for AnyMemo {
-    fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+impl AnyMemo {
+    fn inner(&self) -> &dyn Memo {
         match self {
-            AnyMemo::Disk(memo) => memo.get(key),
-            AnyMemo::None(memo) => memo.get(key),
+            AnyMemo::Disk(memo) => memo,
+            AnyMemo::None(memo) => memo,
         }
     }
+}
 
-    fn put(&self, hydrated: &Arc<Hydrated>) {
-        match self {
-            AnyMemo::Disk(memo) => memo.put(hydrated),
-            AnyMemo::None(memo) => memo.put(hydrated),
-        }
+impl Memo for AnyMemo {
+    fn begin(&self, fleet: &str) {
+        self.inner().begin(fleet);
+    }
+
+    fn lot(&self, key: &LotKey, cluster: &ClusterId, subject: &SubjectId) -> Option<Lot> {
+        self.inner().lot(key, cluster, subject)
+    }
+
+    fn unit(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+        self.inner().unit(key)
+    }
+
+    fn keep(&self, key: Option<&LotKey>, lot: Lot) -> Lot {
+        self.inner().keep(key, lot)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.inner().is_damaged()
     }
 }
 
@@ -237,11 +263,11 @@ fn types(folder: Option<&Path>) -> Result<Option<Types>> {
     Ok(Some(types))
 }
 
-/// Opens the memo of a fleet.
+/// Opens the memo of a run.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
     let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
     let partial = request.render.pick != Selection::default();
-    AnyMemo::Disk(DiskMemo::open(&cache, &request.render.fleet.key(), partial))
+    AnyMemo::Disk(DiskMemo::open(&cache, partial))
 }
 
 /// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.

@@ -28,7 +28,7 @@ pub fn run(args: &RunArgs, quiet: bool) -> Result<u8> {
 }
 
 fn once(args: &RunArgs, quiet: bool, stop: &Stop) -> Result<u8> {
-    let request = delivery(&args.fleet, &args.destination, args.author.as_ref())?;
+    let request = delivery(&args.fleet, &args.destination, Some(&args.commit))?;
     let memo = super::memo(&request);
     let wish = super::wish(&args.wait);
     let sync = Some(&wish).filter(|_| !args.no_sync);
@@ -99,6 +99,7 @@ fn proposed(to: &DestinationReport, request: &RequestReport, commit: &str) -> St
         RequestState::Closed => "closed by a person",
         RequestState::Withdrawn => "closed: nothing is left to change",
         RequestState::Foreign => "left alone",
+        RequestState::Unknown => "not settled",
     };
     format!("merge request {what}: {url} ({} into {} of {})\n", request.branch, to.branch, to.repo)
 }

@@ -10,7 +10,8 @@ use crate::edge::argocd::settings::{ArgoSettings, Env, RawArgoSettings, ServerSe
 use crate::edge::git::{Remote, Repository, Tip};
 use crate::error::Result;
 use crate::model::fleet::{Cluster, Destination, Fleet};
-use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::id::{ClusterId, SubjectId};
+use crate::model::lot::Lot;
 use crate::model::sync::{AppRef, AppSource, ServerId};
 use crate::model::target::{ClusterTarget, TargetState};
 use crate::model::tree::{BaseTree, NoTree, ObjectId};
@@ -96,14 +97,20 @@ fn look(
         let mut seen = Seen {
             files: tree.map(|_| BTreeMap::new()),
             live: None,
-            held: target.held.get(&domain(id, subject)).cloned().unwrap_or_default(),
+            // What holds the organization or the whole cluster holds this one, too.
+            held: target
+                .held
+                .iter()
+                .filter(|(d, _)| d.holds(id, subject))
+                .flat_map(|(_, w)| w.clone())
+                .collect(),
         };
         if let (Some(tree), Some(files)) = (tree, &mut seen.files) {
-            for (unit, hydrated) in wanted.units.values().filter(|(u, _)| u.subject == *subject) {
-                debug_assert_eq!(unit.cluster, *id);
+            let units = wanted.lots.get(subject).map(Lot::units).transpose()?;
+            for (_, hydrated) in units.iter().flat_map(|units| units.iter()) {
                 for file in &hydrated.files {
                     let path = repository_path(&fleet.path, cluster, &file.path);
-                    let there = tree.entry(&path)?.is_some_and(|e| e.id == ObjectId::of_blob(&file.bytes));
+                    let there = tree.entry(&path)?.is_some_and(|e| e.id == file.id);
                     files.insert(file.path.clone(), there);
                 }
             }
@@ -111,10 +118,6 @@ fn look(
         sight.insert((id.clone(), subject.clone()), seen);
     }
     Ok(())
-}
-
-fn domain(cluster: &ClusterId, subject: &SubjectId) -> Domain {
-    Domain { cluster: cluster.clone(), subject: subject.clone() }
 }
 
 type Key = (ClusterId, SubjectId);

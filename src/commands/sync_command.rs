@@ -51,10 +51,10 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
     let listed: Vec<(Destination, Vec<Applied>)> = all
         .into_iter()
         .map(|to| {
-            let apps = follower.applications(&to, &mut found);
-            (to, apps)
+            let apps = follower.applications(&to, &mut found)?;
+            Ok((to, apps))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     if !found.is_empty() {
         return Err(Error::input("nothing was synced").with(found));
     }

@@ -19,7 +19,7 @@ impl Run<'_> {
         let Some((follower, wish)) = self.follower else { return Ok(()) };
         let Some(commit) = delivered.revision.commit else { return Ok(()) };
         let mut found = Violations::new();
-        let all = follower.applications(to, &mut found);
+        let all = follower.applications(to, &mut found)?;
         let kept = Kept::of(self.request, &self.fleet.name, to);
         let from_here = kept.read();
         if from_here.as_ref().is_some_and(|followed| all_at(followed, &all, &commit)) {

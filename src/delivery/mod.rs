@@ -1,22 +1,26 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod allowed;
+mod asking;
+mod commit;
 mod follow;
 mod propose;
 mod record;
 mod request;
 mod settle;
 
+pub use commit::signature;
 pub use propose::forge_of;
 pub use record::blank;
 
-use crate::config::{DeliveryRequest, author};
+use crate::config::DeliveryRequest;
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
     Along, ENVIRONMENTS_TRAILER, GitSettings, Landed, Made, Note, Proposal, Publication, Remote, Repository,
-    Revision, Signature, publish_along,
+    Revision, publish_along,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Follower, Wish};
@@ -28,7 +32,7 @@ use crate::model::tree::BaseTree;
 use crate::owed;
 use crate::reconcile::{known_ids, rules};
 use crate::report::{DestinationReport, Report, RequestReport, RequestState, Said, Status};
-use crate::stage::diff::{Drift, folder_of};
+use crate::stage::diff::{Drift, Rules, folder_of};
 use crate::stop::{Stop, StoppingClock};
 use settle::by;
 use std::cell::RefCell;
@@ -61,6 +65,25 @@ struct Delivered {
     repository: Repository,
     /// What became of the merge request, where changes are proposed.
     request: Option<RequestReport>,
+    /// Why the forge did not do its part; what was merged before is synced all the same.
+    trouble: Option<Error>,
+}
+
+impl Delivered {
+    /// Returns what became of a place where nothing is.
+    fn nothing(repository: Repository) -> Self {
+        Self {
+            changes: ChangeSet::default(),
+            notices: Violations::new(),
+            revision: Revision { commit: None, base: None, landed: Landed::Unchanged, tries: 1 },
+            created: false,
+            trees: Vec::new(),
+            known: None,
+            repository,
+            request: None,
+            trouble: None,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -85,14 +108,16 @@ impl Run<'_> {
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
-        let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
+        let settings = GitSettings { create: request.repo.is_some(), ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
         let created = repository.created();
         let allow = request.allowed(&self.definitions.settings.allow_delete);
         let known = known_ids(self.definitions);
-        let base_rules =
-            rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request);
+        let base_rules = Rules {
+            grafts: true,
+            ..rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request)
+        };
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
         let mut trailers = Trailers::of(self.definitions, self.fleet, builtin());
@@ -126,7 +151,17 @@ impl Run<'_> {
         owed::tell(&noted, &mut notices);
         let known = known.map(|known| owed::Known { last: revision.commit, ..known });
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, known, repository, request: None })
+        Ok(Delivered {
+            changes,
+            notices,
+            revision,
+            created,
+            trees,
+            known,
+            repository,
+            request: None,
+            trouble: None,
+        })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -153,10 +188,6 @@ impl Run<'_> {
             });
         }
         Ok(trees)
-    }
-
-    fn signature(&self) -> Result<Signature> {
-        signature(self.definitions, self.request)
     }
 
     fn record(&self, to: &Destination, delivered: &Delivered, report: &mut Report) {
@@ -197,6 +228,10 @@ impl Run<'_> {
         if let Some(request) = &delivered.request {
             tell_request(to, request, report);
         }
+        if let Some(error) = &delivered.trouble {
+            report.error(error);
+            report.hold(None, &as_violations(error));
+        }
     }
 
     fn record_failure(&self, to: &Destination, error: &Error, report: &mut Report) {
@@ -209,26 +244,10 @@ impl Run<'_> {
     }
 }
 
-/// Returns who signs as author and committer.
-///
-/// # Errors
-/// An author that is none.
-pub fn signature(definitions: &Definitions, request: &DeliveryRequest) -> Result<Signature> {
-    let commit = definitions.settings.commit.clone().unwrap_or_default();
-    let (name, email) = match &request.author {
-        Some(text) => author(text)?,
-        None => (
-            commit.name.unwrap_or_else(|| "Hydrant".into()),
-            commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-        ),
-    };
-    Ok(Signature { name, email, seconds: request.seconds, offset: 0 })
-}
-
 /// Returns what became of a cluster whose change is proposed.
 fn status_of(state: RequestState) -> Status {
     match state {
-        RequestState::Closed | RequestState::Foreign => Status::Held,
+        RequestState::Closed | RequestState::Foreign | RequestState::Unknown => Status::Held,
         _ => Status::Proposed,
     }
 }

@@ -110,6 +110,14 @@ impl Credentials {
     }
 }
 
+/// Reads what a key is encrypted with from a variable or its `_FILE` form.
+///
+/// # Errors
+/// Both forms at once, and a file that cannot be read.
+pub fn passphrase(name: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Secret>> {
+    Ok(value(&variable, name)?.map(Secret::new))
+}
+
 /// Reads a variable, or the file that its `_FILE` form names.
 pub(in crate::edge) fn value(
     variable: &impl Fn(&str) -> Option<String>,

@@ -299,7 +299,10 @@ impl Look<'_> {
                     None => true,
                 };
                 if newer {
-                    found = Some(Found { last: commit.clone(), made: commit, proposal: None });
+                    // A squash or a rebase with our words stands for the proposal that it is.
+                    let stands_for = mine.alike(&commit, |_| true)?.and_then(|n| proposals.get(n)).cloned();
+                    let made = stands_for.unwrap_or_else(|| commit.clone());
+                    found = Some(Found { last: commit, made, proposal: None });
                 }
                 continue;
             }

@@ -5,14 +5,18 @@ use super::clock::{Clock, SystemClock};
 use super::local;
 use super::loose::LooseWriter;
 use super::pack::PackWriter;
+use super::queue::Turn;
 use super::remote::Remote;
 use super::server::{Server, Swap};
 use super::settings::GitSettings;
+use super::signing::Signer;
 use super::store::{Commit, Store};
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a branch is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,10 @@ pub struct Repository {
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
     pub(super) server: Option<Server>,
     created: bool,
+    committer: Option<(String, String)>,
+    signer: Option<Arc<Signer>>,
+    /// It has signed once.
+    signer_works: Cell<bool>,
     /// What is known of notes and of the fleet's own reference.
     pub(super) beside: Beside,
 }
@@ -102,7 +110,17 @@ impl Repository {
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created, beside: Beside::default() })
+        Ok(Self {
+            store,
+            remote: remote.clone(),
+            clock,
+            server,
+            created,
+            committer: settings.committer.clone(),
+            signer: settings.signer.clone(),
+            signer_works: Cell::new(false),
+            beside: Beside::default(),
+        })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -113,6 +131,14 @@ impl Repository {
         self.server = Some(server);
         self.store = store;
         Ok(true)
+    }
+
+    /// Waits until it is this process' turn among those of the machine that share the mirror.
+    /// None where nothing is shared, or where the turn does not come in time: then it goes on
+    /// without one.
+    pub(super) fn turn(&self, patience: Duration) -> Option<Turn> {
+        // A local repository has no round trip to lose.
+        Turn::take(&self.server.as_ref()?.queue(), self.clock.as_ref(), patience)
     }
 
     /// Returns true if opening it created it.
@@ -223,14 +249,17 @@ impl Repository {
         who: &Signature,
         more: &mut dyn FnMut(&mut Sink, ObjectId) -> Result<()>,
     ) -> Result<ObjectId> {
+        if let (Some(signer), false) = (&self.signer, self.signer_works.get()) {
+            signer.check()?;
+            self.signer_works.set(true);
+        }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
+        let few = |most: usize| edits.len() <= most && !edits.iter().any(|e| matches!(e, Edit::Graft { .. }));
         let mut sink = match &self.server {
             // What a push sends; it joins the mirror once the server has it.
             Some(server) => Sink::Pack(Box::new(PackWriter::new(server.outgoing(), false)?)),
-            None if edits.len() <= FEW_EDITS
-                || edits.len() <= FEW_EDITS_AMONG_PACKS && local::packs(git_dir) > MANY_PACKS =>
-            {
+            None if few(FEW_EDITS) || few(FEW_EDITS_AMONG_PACKS) && local::packs(git_dir) > MANY_PACKS => {
                 Sink::Loose(LooseWriter::new(git_dir))
             }
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
@@ -245,7 +274,15 @@ impl Repository {
         for parent in parents {
             not_before = not_before.max(self.store.commit(parent)?.seconds);
         }
-        let id = write_commit(&mut sink, written.tree, parents, who, not_before, message)?;
+        let draft = Draft {
+            tree: written.tree,
+            parents,
+            author: who,
+            committer: self.committer.as_ref(),
+            not_before,
+            message,
+        };
+        let id = draft.write(&mut sink, self.signer.as_deref())?;
         more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {

@@ -17,7 +17,7 @@ use super::reference::{self, move_branch};
 use super::repository::{Pushed, Repository, full_name};
 use super::server::Swap;
 use super::smart::push::Command;
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{Edit, ObjectId};
 use note_tree::NoteTree;
@@ -317,7 +317,10 @@ impl Repository {
         let parents: Vec<ObjectId> = old.into_iter().collect();
         let not_before = base.map_or(i64::MIN, |base| base.seconds);
         let message = "Notes added by Hydrant\n";
-        let new = write_commit(sink, written.tree, &parents, who, not_before, message)?;
+        let tree = written.tree;
+        // Signed is what stands on a branch; a note is a remark of ours beside it.
+        let draft = Draft { tree, parents: &parents, author: who, committer: None, not_before, message };
+        let new = draft.write(sink, None)?;
         Ok(Move { name: NOTES.into(), old, new })
     }
 

@@ -6,6 +6,7 @@
 
 use super::super::clock::Clock;
 use super::super::credentials::Credentials;
+use super::super::helper::{self, Given};
 use super::super::settings::GitSettings;
 use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
@@ -30,6 +31,8 @@ pub(in super::super) struct Http {
     base: RefCell<Url>,
     shown: String,
     credentials: Option<Credentials>,
+    /// What a credential helper gave, until it is told what became of it.
+    given: RefCell<Option<Given>>,
     deadline: Duration,
     max_pack: u64,
 }
@@ -86,11 +89,20 @@ impl Http {
             Some(credentials) => credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
             None => None,
         };
+        let given = match &settings.credential_helper {
+            Some(git) if credentials.is_none() => helper::fill(git, url, settings.silence)?,
+            _ => None,
+        };
+        let credentials = match &given {
+            Some(given) => given.credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
+            None => credentials,
+        };
         Ok(Self {
             client: client(url, settings)?,
             base: RefCell::new(url.clone()),
             shown: url.to_string(),
             credentials,
+            given: RefCell::new(given),
             deadline: settings.call_deadline,
             max_pack: settings.max_pack,
         })
@@ -143,7 +155,7 @@ impl Http {
         let error = Error::external(format!("{what} {}: {}", self.shown, failure.words()));
         match failure {
             Failure::Status { code: 401, .. } if self.credentials.is_none() => {
-                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE")
+                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE, or --credential-helper")
             }
             Failure::Status { code: 401 | 403, .. } => {
                 error.hint("look whether the token is still valid and may write to this repository")
@@ -203,7 +215,7 @@ impl Http {
     ) -> Result<T, Failure> {
         let (sender, receiver) = sync_channel(16);
         let deadline = self.deadline;
-        std::thread::scope(|scope| {
+        let outcome = std::thread::scope(|scope| {
             let sending = scope.spawn(move || in_runtime(request, sender, deadline));
             let answer = read(&mut Incoming { receiver, chunk: Vec::new(), at: 0 });
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
@@ -216,7 +228,18 @@ impl Http {
                 }
                 (Err(e), Ok(())) => Err(Failure::Protocol(clean(&e.to_string()))),
             }
-        })
+        });
+        let taken = match &outcome {
+            Ok(_) => Some(true),
+            Err(Failure::Status { code: 401, .. }) => Some(false),
+            Err(_) => None,
+        };
+        if let Some(taken) = taken
+            && let Some(given) = self.given.take()
+        {
+            given.judged(taken);
+        }
+        outcome
     }
 }
 

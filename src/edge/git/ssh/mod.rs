@@ -3,7 +3,7 @@
 //! The protocol inside is that of [`super::smart`], version 0, which every server speaks
 //! without being asked. One connection serves the list of branches and the request after it.
 //!
-//! * [`address`]: where.
+//! * [`address`]: where the server is, as it is written.
 //! * [`settings`], [`key`], [`agent`]: who we are.
 //! * [`known_hosts`], [`guard`]: who the server is.
 //! * [`session`]: one connection and one command.
@@ -58,7 +58,10 @@ impl Ssh {
             KnownHosts::read(&usual_files(), false)?
         };
         if let Some(text) = &ssh.known_hosts_text {
-            known.add("HYDRANT_GIT_KNOWN_HOSTS", text);
+            known.add(
+                "the lines that were given (HYDRANT_GIT_KNOWN_HOSTS, or git.knownHosts in hydrant.yaml)",
+                text,
+            );
         }
         let login = match (&ssh.key, &ssh.agent) {
             (Some(source), _) => Login::Key(key::load(source, ssh.passphrase.as_ref(), &NAMES)?),
