@@ -37,7 +37,7 @@ mod store;
 mod write;
 
 pub use ancestry::{Ancestry, ancestry};
-pub use beside::{Along, Made, NOTES, Note, Noted, reference_of};
+pub use beside::{Along, Made, NOTES, Note, Noted, Update, reference_of};
 pub use clock::{Clock, SystemClock};
 pub use credentials::{Credentials, passphrase};
 pub use history::{ENVIRONMENTS_TRAILER, FLEET_TRAILER, Ownership, Settlements, last_of_ours, settle_branch};
