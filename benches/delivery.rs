@@ -189,7 +189,8 @@ impl Scene {
     fn edit_one_tenant(&self, work: &str, n: usize) {
         for cluster in glob(&self.path(work), 2) {
             let tenant = cluster.join("tenants/team-000/app-00000");
-            let Some(file) = glob(&tenant, 4).into_iter().find(|f| f.to_string_lossy().contains("/pipeline-"))
+            let Some(file) =
+                glob(&tenant, 4).into_iter().find(|f| f.to_string_lossy().contains("/pipeline-"))
             else {
                 continue;
             };

@@ -23,9 +23,9 @@ use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings, passphr
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
-use crate::model::sync::WaitFor;
 use crate::model::id::{ClusterId, SubjectId};
 use crate::model::lot::{Lot, LotKey};
+use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;

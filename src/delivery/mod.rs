@@ -142,8 +142,10 @@ impl Run<'_> {
         let created = repository.created();
         let allow = request.allowed(&self.definitions.settings.allow_delete);
         let known = known_ids(self.definitions);
-        let base_rules =
-            Rules { grafts: true, ..rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request) };
+        let base_rules = Rules {
+            grafts: true,
+            ..rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request)
+        };
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
         let mut trailers = Trailers::of(self.definitions, self.fleet, builtin());

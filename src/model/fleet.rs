@@ -205,9 +205,7 @@ pub fn holds(held: &BTreeMap<Domain, Violations>, cluster: &ClusterId, subject: 
         && (has(SubjectId::Cluster)
             || has(subject.clone())
             || match subject {
-                SubjectId::Tenant { organization, .. } => {
-                    has(SubjectId::Organization(organization.clone()))
-                }
+                SubjectId::Tenant { organization, .. } => has(SubjectId::Organization(organization.clone())),
                 _ => false,
             })
 }

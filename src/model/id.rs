@@ -160,7 +160,9 @@ impl SubjectId {
 
     /// Returns the subject of a unit's place, which is a folder or a file.
     pub fn of_place(place: &str) -> Option<Self> {
-        Self::of_path(&format!("{place}/x")).filter(|_| !place.starts_with("apps/")).or_else(|| Self::of_path(place))
+        Self::of_path(&format!("{place}/x"))
+            .filter(|_| !place.starts_with("apps/"))
+            .or_else(|| Self::of_path(place))
     }
 }
 

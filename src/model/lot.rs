@@ -78,12 +78,7 @@ impl Lot {
     }
 
     /// Returns a lot whose units lie elsewhere.
-    pub fn stored(
-        cluster: ClusterId,
-        subject: SubjectId,
-        summary: Summary,
-        place: Arc<dyn Stored>,
-    ) -> Self {
+    pub fn stored(cluster: ClusterId, subject: SubjectId, summary: Summary, place: Arc<dyn Stored>) -> Self {
         Self { cluster, subject, summary, bytes: Bytes::Stored(place) }
     }
 

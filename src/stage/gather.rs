@@ -74,7 +74,8 @@ fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
 /// tenant that takes a name of the platform (or of an organization) is held alone.
 fn hold_duplicates(target: &mut TargetState) -> Result<()> {
     let mut clashes: Vec<(Domain, Violation)> = Vec::new();
-    let suspected: Vec<_> = target.clusters.par_iter().map(|(id, state)| (id, state, suspects(state))).collect();
+    let suspected: Vec<_> =
+        target.clusters.par_iter().map(|(id, state)| (id, state, suspects(state))).collect();
     for (cluster, state, suspects) in suspected {
         if suspects.is_empty() {
             continue;

@@ -61,8 +61,10 @@ fn folder_of(subject: &SubjectId, units: &Units) -> Option<ObjectId> {
         files.insert(file.path.clone(), (file.id, None));
     }
     list_components(&mut files);
-    let inside: Vec<(&str, ObjectId)> =
-        files.iter().filter_map(|(path, (id, _))| Some((path.strip_prefix(&folder)?.strip_prefix('/')?, *id))).collect();
+    let inside: Vec<(&str, ObjectId)> = files
+        .iter()
+        .filter_map(|(path, (id, _))| Some((path.strip_prefix(&folder)?.strip_prefix('/')?, *id)))
+        .collect();
     folder_id(inside)
 }
 

@@ -107,7 +107,8 @@ mod tests {
         assert_eq!(waiting(dir.path()).unwrap().len(), 1);
         assert!(Turn::take(dir.path(), &clock, SOON).is_none());
         let folder = dir.path().to_owned();
-        let second = std::thread::spawn(move || Turn::take(&folder, &SystemClock::new(), SOON * 20).is_some());
+        let second =
+            std::thread::spawn(move || Turn::take(&folder, &SystemClock::new(), SOON * 20).is_some());
         std::thread::sleep(SOON);
         drop(first);
         assert!(second.join().unwrap());

@@ -255,14 +255,11 @@ impl Repository {
         }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
-        let few = |most: usize| {
-            edits.len() <= most && !edits.iter().any(|e| matches!(e, Edit::Graft { .. }))
-        };
+        let few = |most: usize| edits.len() <= most && !edits.iter().any(|e| matches!(e, Edit::Graft { .. }));
         let mut sink = match &self.server {
             // What a push sends; it joins the mirror once the server has it.
             Some(server) => Sink::Pack(Box::new(PackWriter::new(server.outgoing(), false)?)),
-            None if few(FEW_EDITS) || few(FEW_EDITS_AMONG_PACKS) && local::packs(git_dir) > MANY_PACKS =>
-            {
+            None if few(FEW_EDITS) || few(FEW_EDITS_AMONG_PACKS) && local::packs(git_dir) > MANY_PACKS => {
                 Sink::Loose(LooseWriter::new(git_dir))
             }
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),

@@ -123,10 +123,7 @@ impl Sink {
 }
 
 /// Gives every blob and tree of a graft, with its id.
-fn each_object(
-    graft: &Graft,
-    each: &mut dyn FnMut(ObjectId, Kind, &[u8]) -> Result<()>,
-) -> Result<()> {
+fn each_object(graft: &Graft, each: &mut dyn FnMut(ObjectId, Kind, &[u8]) -> Result<()>) -> Result<()> {
     let files = graft.files()?;
     let mut ids = Vec::with_capacity(files.len());
     for (path, bytes) in &files {

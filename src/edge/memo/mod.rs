@@ -273,7 +273,10 @@ mod tests {
             files: vec![UnitFile::new(format!("{}/deployment-a.yaml", id.place()), vec![n; 50])],
             objects: vec![(object, Origin::at("t.yaml", 3, 1))],
             matched: Matches([(1, 2)].into()),
-            warnings: vec![Violation::warning("w").key("k").hint("h"), Violation::notice("n").at(Origin::file("f"))],
+            warnings: vec![
+                Violation::warning("w").key("k").hint("h"),
+                Violation::notice("n").at(Origin::file("f")),
+            ],
         };
         (id, Arc::new(hydrated))
     }

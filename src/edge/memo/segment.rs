@@ -70,13 +70,21 @@ impl Segment {
         let table = read_table(&file, lots_at, lots, &lots_digest)?;
         let rows = read_rows(&table, lots_at)?;
         let table = (units_at, units, units_digest);
-        Some(Self { path: path.to_owned(), file: Arc::new(file), length, rows, table, units: OnceLock::new() })
+        Some(Self {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            length,
+            rows,
+            table,
+            units: OnceLock::new(),
+        })
     }
 
     /// Finds a unit by its key, in whatever lot.
     pub(super) fn unit(&self, key: &UnitKey) -> Option<Hydrated> {
         let (at, length, digest) = &self.table;
-        let table = self.units.get_or_init(|| read_table(&self.file, *at, *length, digest).unwrap_or_default());
+        let table =
+            self.units.get_or_init(|| read_table(&self.file, *at, *length, digest).unwrap_or_default());
         let row = |n: usize| table.get(n * ROW..(n + 1) * ROW);
         let (mut low, mut high) = (0, table.len() / ROW);
         while low < high {
@@ -207,7 +215,12 @@ impl SegmentWriter {
     }
 
     /// Adds a lot, and returns where its units are to be read.
-    pub(super) fn add(&mut self, key: Option<LotKey>, summary: Summary, bytes: &[u8]) -> Result<(Arc<File>, u64)> {
+    pub(super) fn add(
+        &mut self,
+        key: Option<LotKey>,
+        summary: Summary,
+        bytes: &[u8],
+    ) -> Result<(Arc<File>, u64)> {
         let offset = self.length;
         self.write(bytes)?;
         let length = bytes.len() as u64;
@@ -227,7 +240,8 @@ impl SegmentWriter {
     /// Writes the tables, and gives the file its name.
     pub(super) fn finish(mut self) -> Result<PathBuf> {
         let lots = write_rows(&self.rows);
-        let mut units: Vec<[u8; ROW]> = self.units.chunks_exact(ROW).filter_map(|c| c.try_into().ok()).collect();
+        let mut units: Vec<[u8; ROW]> =
+            self.units.chunks_exact(ROW).filter_map(|c| c.try_into().ok()).collect();
         units.sort_unstable();
         let units = units.concat();
         let mut foot = Writer::default();

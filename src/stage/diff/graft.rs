@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub(super) fn add(lot: &Lot, cluster_folder: &str, change: &mut ClusterChange, edits: &mut Vec<Edit>) {
     let shared = Arc::new(lot.clone());
     if let (Some(id), Some(folder)) = (lot.summary.folder, lot.subject.folder()) {
-        let graft = Graft::new(id, EntryKind::Tree, Arc::new(Folder { lot: shared.clone(), folder: folder.clone() }));
+        let graft =
+            Graft::new(id, EntryKind::Tree, Arc::new(Folder { lot: shared.clone(), folder: folder.clone() }));
         edits.push(Edit::Graft { path: format!("{cluster_folder}/{folder}"), graft });
         change.units.push(format!("{folder}/kustomization.yaml"));
     }

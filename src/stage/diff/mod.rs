@@ -156,7 +156,7 @@ fn one_cluster(
     let files = loop {
         let mut files = final_files(&units, &before, &kept, rules);
         honoured.apply(&mut files, &before);
-        let mut refused = budget::check(id, &folder, cluster, &units, &before, &files, base, rules)?;
+        let mut refused = budget::check(id, cluster, &units, &before, &files, base, rules)?;
         refused.extend(moved::check(id, cluster, &closed, &before, &files));
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
@@ -217,7 +217,8 @@ fn standing<'t>(
         let there = roots.get(subject).copied().unwrap_or_default();
         if there.folder == Some(wanted) && there.application == lot.summary.application {
             standing.closed.insert(subject);
-        } else if rules.grafts && there == base::SubjectRoots::default() && lot.summary.application.is_some() {
+        } else if rules.grafts && there == base::SubjectRoots::default() && lot.summary.application.is_some()
+        {
             standing.absent.insert(subject);
         }
     }
@@ -304,12 +305,7 @@ fn held_subjects(id: &ClusterId, target: &TargetState, before: &BaseCluster) -> 
 }
 
 /// Returns the files of all units: the target's, and the base's where something is kept.
-fn final_files(
-    units: &Opened,
-    before: &BaseCluster,
-    kept: &BTreeSet<SubjectId>,
-    rules: &Rules<'_>,
-) -> Files {
+fn final_files(units: &Opened, before: &BaseCluster, kept: &BTreeSet<SubjectId>, rules: &Rules<'_>) -> Files {
     let mut files = Files::new();
     let all = || units.iter().flat_map(|lot| lot.iter());
     for (_, hydrated) in all().filter(|(unit, _)| !kept.contains(&unit.subject)) {
