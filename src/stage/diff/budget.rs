@@ -40,7 +40,6 @@ struct Vanishing {
 /// Returns the domains that would lose more than they may.
 pub fn check(
     id: &ClusterId,
-    folder: &str,
     cluster: &ClusterTarget,
     units: &Opened,
     before: &BaseCluster,
@@ -93,7 +92,11 @@ pub fn check(
     let objects = format!("objects/{id}");
     let many = vanishing.len() > LEAST && !rules.allow_delete.allows(&objects);
     // The subjects that were left closed count too.
-    let total = if many { manifests(&BaseCluster::read(base, folder, &BTreeSet::new())?) } else { 0 };
+    let total = if many {
+        manifests(&BaseCluster::read(base, &super::folder_of(rules.path, id), &BTreeSet::new())?)
+    } else {
+        0
+    };
     let most = LEAST.max(total / 10);
     if many && vanishing.len() > most {
         let message = format!(

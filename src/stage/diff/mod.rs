@@ -156,7 +156,7 @@ fn one_cluster(
     let files = loop {
         let mut files = final_files(&units, &before, &kept, rules);
         honoured.apply(&mut files, &before);
-        let mut refused = budget::check(id, &folder, cluster, &units, &before, &files, base, rules)?;
+        let mut refused = budget::check(id, cluster, &units, &before, &files, base, rules)?;
         refused.extend(moved::check(id, cluster, &closed, &before, &files));
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
