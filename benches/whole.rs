@@ -14,8 +14,11 @@
 
 #[path = "support/fleet.rs"]
 mod fleet;
+#[path = "support/measure.rs"]
+mod measure;
 
 use fleet::Size;
+use measure::{is_manifest, machine, median, walk};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -216,11 +219,6 @@ fn timed(work: impl FnOnce()) -> f64 {
     from.elapsed().as_secs_f64()
 }
 
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
 fn row(what: &str, seconds: f64, than: Option<f64>) {
     let ratio = than.map(|t| format!("  {:8.2} times the first", seconds / t)).unwrap_or_default();
     println!("  {what:62} {seconds:8.3} s{ratio}");
@@ -241,28 +239,6 @@ fn memory(what: &str, command: &mut Command) {
         Some(kib) => println!("  {:62} {:8.1} MiB", format!("peak memory: {what}"), kib / 1024.0),
         None => println!("  peak memory: {what}: not measured (no /usr/bin/time)"),
     }
-}
-
-fn machine() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find(|l| l.starts_with("model name")).and_then(|l| l.split(": ").nth(1));
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores, {}, load {}", model.unwrap_or("unknown"), load.trim())
-}
-
-fn walk(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
-    }
-    files.sort();
-    files
-}
-
-fn is_manifest(file: &Path) -> bool {
-    file.extension().is_some_and(|e| e == "yaml") && file.file_name().unwrap() != "kustomization.yaml"
 }
 
 /// Returns what a kustomization.yaml lists.

@@ -114,6 +114,9 @@ pub struct GitArgs {
     /// The host keys to trust, instead of ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
     #[arg(long, value_name = "FILE", env = "HYDRANT_GIT_KNOWN_HOSTS_FILE")]
     pub known_hosts: Option<PathBuf>,
+    /// Ask Git's credential helpers where no credentials are set; nobody is asked to type
+    #[arg(long, env = "HYDRANT_CREDENTIAL_HELPER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub credential_helper: bool,
     /// The folder of caches; safe to delete
     #[arg(long, value_name = "DIR", env = "HYDRANT_CACHE")]
     pub cache: Option<PathBuf>,
@@ -177,12 +180,30 @@ pub struct RunArgs {
     /// Run again and again, this far apart: 30s, 3m, 1h
     #[arg(long, value_name = "TIME", env = "HYDRANT_INTERVAL", value_parser = duration)]
     pub interval: Option<std::time::Duration>,
-    /// The author of commits: 'Name <address>'
-    #[arg(long, value_name = "AUTHOR", env = "HYDRANT_AUTHOR")]
-    pub author: Option<String>,
+    /// Who commits
+    #[command(flatten)]
+    pub commit: CommitArgs,
     /// Write a report as JSON
     #[arg(long, value_name = "FILE", env = "HYDRANT_REPORT")]
     pub report: Option<PathBuf>,
+}
+
+/// Who commits, and when.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Commit")]
+pub struct CommitArgs {
+    /// The author of commits: 'Name <address>'
+    #[arg(long, value_name = "AUTHOR", env = "HYDRANT_AUTHOR")]
+    pub author: Option<String>,
+    /// The committer, if it is not the author: 'Name <address>'
+    #[arg(long, value_name = "COMMITTER", env = "HYDRANT_COMMITTER")]
+    pub committer: Option<String>,
+    /// The time of commits: seconds since 1970, or 2026-11-21T10:00:00+01:00
+    #[arg(long, value_name = "TIME", env = "HYDRANT_COMMIT_TIME", value_parser = crate::config::commit_time)]
+    pub commit_time: Option<crate::config::CommitTime>,
+    /// Sign commits with this SSH key: a file, or key::ssh-ed25519 … for a key of the agent
+    #[arg(long, value_name = "KEY", env = "HYDRANT_SIGNING_KEY")]
+    pub signing_key: Option<String>,
 }
 
 /// How a sync is followed.

@@ -150,7 +150,7 @@ impl Follower<'_> {
 }
 
 /// Names a run in Argo CD's operations: unique enough, and without a secret.
-fn run_id(commit: &ObjectId, seconds: i64) -> String {
+pub(crate) fn run_id(commit: &ObjectId, seconds: i64) -> String {
     format!("hydrant-{seconds}-{}-{}", std::process::id(), commit.short())
 }
 
@@ -180,7 +180,9 @@ pub struct Followed {
 impl Followed {
     /// Opens the record of a destination.
     pub fn of(request: &DeliveryRequest, fleet: &str, to: &Destination) -> Self {
-        let name = blake3::hash(format!("{fleet}\n{}\n{}", to.repo, to.branch).as_bytes()).to_hex();
+        // An environment with merge requests has a record of its own beside what is pushed.
+        let way = to.proposes.as_deref().map(|env| format!("\n{env}")).unwrap_or_default();
+        let name = blake3::hash(format!("{fleet}\n{}\n{}{way}", to.repo, to.branch).as_bytes()).to_hex();
         let partial = request.render.pick != Default::default();
         // A run of a part of the fleet cannot say that all was followed.
         let path = request.cache.as_ref().filter(|_| !partial).map(|c| c.join("followed").join(&name[..32]));

@@ -15,6 +15,8 @@ pub struct Trailers {
     source: String,
     source_commit: Option<String>,
     inputs: String,
+    /// Further lines, as `(key, value)`.
+    more: Vec<(&'static str, String)>,
 }
 
 impl Trailers {
@@ -25,7 +27,14 @@ impl Trailers {
             source: one_line(&definitions.source.name),
             source_commit: definitions.source.commit.clone(),
             inputs: inputs(&definitions.fleet, builtin),
+            more: Vec::new(),
         }
+    }
+
+    /// Adds a line.
+    pub fn with(mut self, key: &'static str, value: &str) -> Self {
+        self.more.push((key, one_line(value)));
+        self
     }
 }
 
@@ -69,6 +78,9 @@ pub fn of(changes: &ChangeSet, trailers: &Trailers) -> String {
     }
     text.push_str(&format!("Hydrant-Inputs: {}\n", trailers.inputs));
     text.push_str(&format!("Hydrant-Version: {}\n", env!("CARGO_PKG_VERSION")));
+    for (key, value) in &trailers.more {
+        text.push_str(&format!("{key}: {value}\n"));
+    }
     text
 }
 

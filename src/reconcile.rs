@@ -11,9 +11,8 @@ use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
-use crate::model::fleet::{Destination, Fleet};
+use crate::model::fleet::{Destination, Fleet, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
-use crate::model::settings::Deliver;
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, RenderUnit};
@@ -213,7 +212,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         None => None,
     };
     let mut target = hydrate(&fleet, &request.render.pick, tools)?;
-    hold_undeliverable(&fleet, &mut target);
+    hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
     for to in destinations(&fleet, &mut target, request) {
@@ -270,20 +269,23 @@ pub fn add_held_clusters(report: &mut Report, target: &TargetState) {
     report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));
 }
 
-/// Holds clusters that cannot be pushed to: their reference is no branch.
-fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
+/// Holds clusters that cannot be delivered to: their reference is no branch, or no forge takes
+/// their merge requests.
+fn hold_undeliverable(
+    definitions: &Definitions,
+    fleet: &Fleet<'_>,
+    target: &mut TargetState,
+    request: &DeliveryRequest,
+) {
     for cluster in &fleet.clusters {
         let mut why = Violations::new();
         if let Some(message) = resolve::not_a_branch(&cluster.destination.branch) {
             let v = Violation::error(format!("nothing can be delivered there: {message}"));
             why.push(v.at(cluster.at.clone()).key("gitops.repo_ref").hint("name a branch"));
         }
-        if cluster.deliver == Deliver::MergeRequest {
-            let v = Violation::error(format!(
-                "`deliver: merge-request` of `{}` is not supported yet",
-                cluster.id.env
-            ));
-            why.push(v.key(format!("environments.{}.deliver", cluster.id.env)).hint("use `push`"));
+        if let Some(env) = &cluster.destination.proposes {
+            let repo = request.repo.as_ref().unwrap_or(&cluster.destination.repo);
+            why.extend(delivery::forge_of(&definitions.settings, env, repo).err());
         }
         if !why.is_empty() && target.homes.contains_key(&cluster.id) {
             target.held.entry(Domain::cluster(cluster.id.clone())).or_default().extend(why);
@@ -291,7 +293,9 @@ fn hold_undeliverable(fleet: &Fleet<'_>, target: &mut TargetState) {
     }
 }
 
-/// Returns where the run pushes, after `--repo` and `--branch`; the rendered bytes do not follow them.
+/// Returns where the run delivers, after `--repo` and `--branch`; the rendered bytes do not follow
+/// them. Besides the clusters' own, what `destinations:` lists, and for an environment with merge
+/// requests that has no cluster left every branch: its last cluster may have left there.
 pub fn destinations(
     fleet: &Fleet<'_>,
     target: &mut TargetState,
@@ -301,6 +305,7 @@ pub fn destinations(
     let effective = |to: &Destination| Destination {
         repo: request.repo.clone().unwrap_or_else(|| to.repo.clone()),
         branch: request.branch.clone().unwrap_or_else(|| to.branch.clone()),
+        proposes: to.proposes.clone(),
     };
     for cluster in &fleet.clusters {
         // Destinations of held clusters are looked at too: other clusters may have left there.
@@ -308,6 +313,15 @@ pub fn destinations(
         if let Some(home) = target.homes.get_mut(&cluster.id) {
             *home = to.clone();
             all.insert(to);
+        }
+    }
+    if request.render.pick.judges_departures() {
+        all.extend(fleet.listed.iter().map(effective));
+        let abandoned =
+            fleet.proposing.iter().filter(|env| !fleet.clusters.iter().any(|c| c.id.env == **env));
+        let branches: Vec<Destination> = all.iter().cloned().collect();
+        for env in abandoned {
+            all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
         }
     }
     all.into_iter().collect()
@@ -322,6 +336,7 @@ pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
 pub fn rules<'a>(
     fleet: &'a Fleet<'_>,
     pick: &'a Selection,
+    scope: Scope<'a>,
     allow_delete: &'a AllowDelete,
     known_ids: &'a [ClusterId],
     request: &'a DeliveryRequest,
@@ -330,6 +345,7 @@ pub fn rules<'a>(
         fleet: &fleet.name,
         path: &fleet.path,
         pick,
+        scope,
         may_delete: fleet.may_delete,
         known_clusters: &fleet.known_clusters,
         known_ids,
@@ -340,7 +356,8 @@ pub fn rules<'a>(
     }
 }
 
-/// Compares a target with any tree: what `render` does.
+/// Compares a target with any tree: what `render` does. A folder is about all environments, a
+/// branch about those that are delivered to it in the destination's way.
 ///
 /// # Errors
 /// A tree that cannot be read.
@@ -354,5 +371,6 @@ pub fn compare(
 ) -> Result<ChangeSet> {
     let allow = request.allowed(&definitions.settings.allow_delete);
     let known_ids = known_ids(definitions);
-    diff(target, to, base, &rules(fleet, &request.render.pick, &allow, &known_ids, request))
+    let scope = if to.branch.is_empty() { Scope::default() } else { fleet.scope(to) };
+    diff(target, to, base, &rules(fleet, &request.render.pick, scope, &allow, &known_ids, request))
 }

@@ -69,6 +69,12 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         .collect()
 });
 
+/// All shapes at once: most texts that reach it hold none, and are read once instead of ten times.
+static ANY_SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let all: Vec<String> = SHAPES.iter().map(|s| format!("(?:{})", s.pattern.as_str())).collect();
+    Regex::new(&all.join("|")).ok()
+});
+
 /// Cheap tests that must hold before any shape can match; most texts fail them all.
 fn may_match(text: &str) -> bool {
     text.contains("PRIVATE KEY")
@@ -85,6 +91,9 @@ fn may_match(text: &str) -> bool {
 /// Returns the name of the secret's shape that a text holds, if it holds one.
 pub fn secret_shape(text: &str) -> Option<&'static str> {
     if !may_match(text) {
+        return None;
+    }
+    if ANY_SHAPE.as_ref().is_some_and(|any| !any.is_match(text)) {
         return None;
     }
     SHAPES.iter().find(|s| s.pattern.is_match(text)).map(|s| s.name)
@@ -110,6 +119,7 @@ mod tests {
     #[test]
     fn every_shape_compiles() {
         assert_eq!(SHAPES.len(), 10);
+        assert!(ANY_SHAPE.is_some());
     }
 
     #[test]

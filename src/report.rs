@@ -18,6 +18,8 @@ const SCHEMA: u32 = 1;
 pub enum Status {
     /// Its change landed.
     Delivered,
+    /// Its change waits in a merge request.
+    Proposed,
     /// It differs from the branch; nothing was written (`render`).
     Differs,
     /// The branch already has it.
@@ -62,6 +64,61 @@ pub struct DestinationReport {
     pub tries: u32,
     /// Whether the repository was created.
     pub created: bool,
+    /// What became of its merge request, where changes are proposed.
+    pub request: Option<RequestReport>,
+}
+
+/// A merge request in a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestReport {
+    /// Where it is, and what this run did to it.
+    pub state: RequestState,
+    /// Its address; none where there is none.
+    pub url: Option<String>,
+    /// Its number.
+    pub number: Option<u64>,
+    /// The branch with the proposal.
+    pub branch: String,
+    /// The newest commit of the proposal.
+    pub commit: Option<String>,
+}
+
+impl RequestReport {
+    /// Returns the report of an environment that has nothing to propose.
+    pub fn none(env: &str) -> Self {
+        Self {
+            state: RequestState::None,
+            url: None,
+            number: None,
+            branch: proposal_branch(env),
+            commit: None,
+        }
+    }
+}
+
+/// Returns the branch on which the changes of an environment are proposed.
+pub fn proposal_branch(env: &str) -> String {
+    format!("hydrant/{env}")
+}
+
+/// Where a merge request is, and what a run did to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestState {
+    /// Nothing differs from the target: there is none.
+    None,
+    /// It was opened.
+    Opened,
+    /// It was open, and has a newer proposal now.
+    Updated,
+    /// It was open and stays as it is.
+    Open,
+    /// A person closed it without merging; what it proposed is not proposed again.
+    Closed,
+    /// Nothing differs from the target any more: it was closed by us.
+    Withdrawn,
+    /// Somebody else works on its branch.
+    Foreign,
 }
 
 /// Something held, with its reasons.
@@ -197,11 +254,14 @@ impl Report {
         if self.held.is_empty() && self.kinds.is_empty() {
             return 0;
         }
-        let any_fine = self
-            .clusters
-            .iter()
-            .any(|c| matches!(c.status, Status::Delivered | Status::Unchanged | Status::Newer));
-        if any_fine { ErrorKind::Partial.exit_code() } else { ErrorKind::Input.exit_code() }
+        let any_fine = self.clusters.iter().any(|c| {
+            matches!(c.status, Status::Delivered | Status::Proposed | Status::Unchanged | Status::Newer)
+        });
+        if any_fine || self.kinds.contains(&ErrorKind::Partial) {
+            ErrorKind::Partial.exit_code()
+        } else {
+            ErrorKind::Input.exit_code()
+        }
     }
 
     /// Returns the exit code of a command that only looks: any error is the input's.

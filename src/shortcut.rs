@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::message;
 use crate::model::id::ClusterId;
 use crate::model::tree::BaseTree as _;
-use crate::report::{DestinationReport, Report, Status};
+use crate::report::{DestinationReport, Report, RequestReport, Status};
 use crate::stop::{Stop, StoppingClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,14 +47,17 @@ pub fn key(tree: &Tree, request: &DeliveryRequest, follows: bool) -> Option<Stri
 /// folder still has the tree that it left.
 pub fn unchanged(key: &str, request: &DeliveryRequest, stop: &Stop) -> Option<Report> {
     let record = CleanRun::find(request.cache.as_deref()?, key)?;
-    let mut by_destination: BTreeMap<(&str, &str), Vec<&CleanCluster>> = BTreeMap::new();
+    let mut by_destination: BTreeMap<(&str, &str, Option<&str>), Vec<&CleanCluster>> = BTreeMap::new();
     for cluster in &record.clusters {
-        by_destination.entry((&cluster.repo, &cluster.branch)).or_default().push(cluster);
+        by_destination
+            .entry((&cluster.repo, &cluster.branch, cluster.proposes.as_deref()))
+            .or_default()
+            .push(cluster);
     }
     let mut report = Report::new(&record.fleet);
     report.units = record.units;
     report.notices.clone_from(&record.notices);
-    for ((repo, branch), clusters) in by_destination {
+    for ((repo, branch, proposes), clusters) in by_destination {
         // Whatever goes wrong here, the whole line says it better.
         let commit = same_trees(repo, branch, &clusters, request, stop).ok()??;
         for cluster in &clusters {
@@ -68,6 +71,7 @@ pub fn unchanged(key: &str, request: &DeliveryRequest, stop: &Stop) -> Option<Re
             pushed: false,
             tries: 1,
             created: false,
+            request: proposes.map(RequestReport::none),
         });
     }
     report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));

@@ -60,6 +60,16 @@ pub fn change_one_tenant(dir: &Path, number: usize, word: &str) -> io::Result<()
     put(dir, &path, &text)
 }
 
+/// Returns the name of a tenant.
+pub fn tenant_name(number: usize) -> String {
+    format!("app-{number:05}")
+}
+
+/// Returns the name of a tenant's organization.
+pub fn organization_name(tenant: usize) -> String {
+    format!("team-{:03}", tenant / PER_ORGANIZATION)
+}
+
 fn put(dir: &Path, path: &str, text: &str) -> io::Result<()> {
     let full = dir.join(path);
     full.parent().map_or(Ok(()), fs::create_dir_all)?;
@@ -124,8 +134,7 @@ spec:
 }
 
 fn tenant(number: usize, word: &str) -> (String, String) {
-    let organization = format!("team-{:03}", number / PER_ORGANIZATION);
-    let name = format!("app-{number:05}");
+    let (organization, name) = (organization_name(number), tenant_name(number));
     let text = format!(
         "apiVersion: aphex.io/v1alpha1
 kind: RepoBinding

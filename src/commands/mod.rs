@@ -13,10 +13,13 @@ pub mod sync;
 mod sync_command;
 mod validate;
 
-use crate::cli::{Cli, Command, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs};
-use crate::config::{DeliveryRequest, RenderRequest};
+use crate::cli::{
+    Cli, Command, CommitArgs, DestinationArgs, Explain, FleetArgs, GitArgs, TableFormat, Wait, WaitArgs,
+};
+use crate::config::{CommitTime, DeliveryRequest, RenderRequest};
 use crate::edge::fleet::FleetPlace;
-use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings};
+use crate::edge::forge::Tokens;
+use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings, passphrase};
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
@@ -126,6 +129,7 @@ fn variable(name: &str) -> Option<String> {
 fn git_settings(args: &GitArgs) -> Result<GitSettings> {
     Ok(GitSettings {
         credentials: Credentials::from_environment(variable)?,
+        credential_helper: args.credential_helper.then(|| PathBuf::from("git")),
         ssh: ssh_settings(args)?,
         ca_file: args.ca_file.clone(),
         proxy: variable("HYDRANT_PROXY").map(Secret::new),
@@ -139,7 +143,9 @@ fn git_settings(args: &GitArgs) -> Result<GitSettings> {
 /// # Errors
 /// A fleet's address that cannot be understood; credentials that are set in halves, or in a
 /// file that cannot be read.
-fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) -> Result<DeliveryRequest> {
+fn delivery(fleet: &FleetArgs, to: &DestinationArgs, commit: Option<&CommitArgs>) -> Result<DeliveryRequest> {
+    let commit = commit.cloned().unwrap_or_default();
+    let time = commit.commit_time.unwrap_or_else(|| CommitTime { seconds: now(), offset: 0 });
     Ok(DeliveryRequest {
         render: rendering(fleet)?,
         repo: to.repo.clone(),
@@ -150,9 +156,14 @@ fn delivery(fleet: &FleetArgs, to: &DestinationArgs, author: Option<&String>) ->
         drift: to.drift,
         release: to.release.clone(),
         allow_older: to.allow_older,
-        author: author.cloned(),
-        seconds: now(),
+        author: commit.author,
+        committer: commit.committer,
+        seconds: time.seconds,
+        offset: time.offset,
+        signing_key: commit.signing_key,
+        signing_passphrase: passphrase("HYDRANT_SIGNING_PASSPHRASE", variable)?,
         git: GitSettings { accept_rewritten: to.accept_rewritten, ..git_settings(&fleet.git)? },
+        forge: Tokens::from_environment(|name| std::env::var(name).ok())?,
         argocd_server: variable("ARGOCD_API_URL").or_else(|| variable("ARGOCD_SERVER")),
         audit: to.audit.clone(),
         cache: cache_folder(&fleet.git),

@@ -42,7 +42,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let mut differs = false;
     if let Some(dir) = &args.out {
         let mut folder = Folder::open(dir)?;
-        let to = Destination { repo: dir.display().to_string(), branch: String::new() };
+        let to = Destination { repo: dir.display().to_string(), branch: String::new(), proposes: None };
         target.homes.values_mut().for_each(|home| *home = to.clone());
         let changes = reconcile::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
         folder.apply(&changes.edits)?;
@@ -51,7 +51,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
         for to in reconcile::destinations(&fleet, &mut target, &request) {
-            let repository = open(&to, &request.git, &mut report);
+            let repository = open(&to, &request.git.and(&definitions.settings.git), &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);

@@ -6,7 +6,7 @@ use crate::cli::RunArgs;
 use crate::edge::git::{Clock as _, SystemClock};
 use crate::error::Result;
 use crate::reconcile::{self, Tools};
-use crate::report::{Report, Status};
+use crate::report::{DestinationReport, Report, RequestReport, RequestState, Status};
 use crate::stop::Stop;
 use crate::telemetry::Shown;
 
@@ -28,7 +28,7 @@ pub fn run(args: &RunArgs, quiet: bool) -> Result<u8> {
 }
 
 fn once(args: &RunArgs, quiet: bool, stop: &Stop) -> Result<u8> {
-    let request = delivery(&args.fleet, &args.destination, args.author.as_ref())?;
+    let request = delivery(&args.fleet, &args.destination, Some(&args.commit))?;
     let memo = super::memo(&request);
     let wish = super::wish(&args.wait);
     let sync = Some(&wish).filter(|_| !args.no_sync);
@@ -51,6 +51,12 @@ fn text(report: &Report) -> String {
             Status::Delivered | Status::Differs => {
                 format!("{} added, {} changed, {} removed", cluster.added, cluster.changed, cluster.removed)
             }
+            Status::Proposed => {
+                format!(
+                    "{} to add, {} to change, {} to remove",
+                    cluster.added, cluster.changed, cluster.removed
+                )
+            }
             Status::Unchanged => "no change".into(),
             Status::Newer => "left alone: the branch has what a newer commit of the fleet gave".into(),
             Status::Held => "held".into(),
@@ -63,7 +69,9 @@ fn text(report: &Report) -> String {
         if to.created {
             out.push_str(&format!("created the bare repository {}\n", to.repo));
         }
-        if to.pushed {
+        if let Some(request) = &to.request {
+            out.push_str(&proposed(to, request, commit));
+        } else if to.pushed {
             out.push_str(&format!("committed {commit} to {} of {}\n", to.branch, to.repo));
         } else {
             out.push_str(&format!("nothing to commit: {} of {} stands at {commit}\n", to.branch, to.repo));
@@ -76,6 +84,23 @@ fn text(report: &Report) -> String {
         out.push_str(&sync.text());
     }
     out
+}
+
+/// Returns what became of a merge request, for people.
+fn proposed(to: &DestinationReport, request: &RequestReport, commit: &str) -> String {
+    let url = request.url.as_deref().unwrap_or("none");
+    let what = match request.state {
+        RequestState::None => {
+            return format!("nothing to propose: {} of {} stands at {commit}\n", to.branch, to.repo);
+        }
+        RequestState::Opened => "opened",
+        RequestState::Updated => "updated",
+        RequestState::Open => "waits",
+        RequestState::Closed => "closed by a person",
+        RequestState::Withdrawn => "closed: nothing is left to change",
+        RequestState::Foreign => "left alone",
+    };
+    format!("merge request {what}: {url} ({} into {} of {})\n", request.branch, to.branch, to.repo)
 }
 
 fn is_local(repo: &str) -> bool {

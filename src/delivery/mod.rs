@@ -1,14 +1,19 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod commit;
+mod propose;
+mod request;
 mod settle;
 
-use crate::config::{DeliveryRequest, author};
+pub use propose::forge_of;
+
+use crate::config::DeliveryRequest;
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, Signature, publish,
+    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, publish,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
 use crate::follow::{Followed, Follower, Wish};
@@ -19,11 +24,11 @@ use crate::model::sync::WaitFor;
 use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
 use crate::reconcile::{known_ids, rules};
-use crate::report::{DestinationReport, Report, Said, Status};
+use crate::report::{DestinationReport, Report, RequestReport, RequestState, Said, Status};
 use crate::stage::diff::{Drift, folder_of};
 use crate::stop::{Stop, StoppingClock};
 use settle::by;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What all destinations of a run share.
@@ -48,12 +53,18 @@ struct Delivered {
     created: bool,
     trees: Vec<CleanCluster>,
     repository: Repository,
+    /// What became of the merge request, where changes are proposed.
+    request: Option<RequestReport>,
 }
 
 impl Run<'_> {
     /// Delivers to one destination and records what became of it.
     pub fn deliver(&self, to: &Destination, stop: &Stop, report: &mut Report) {
-        match self.publish(to, stop) {
+        let delivered = match &to.proposes {
+            Some(env) => self.propose(to, env, stop),
+            None => self.publish(to, stop),
+        };
+        match delivered {
             Ok(delivered) => {
                 self.record(to, &delivered, report);
                 if let Err(error) = self.follow(to, delivered, report) {
@@ -105,16 +116,23 @@ impl Run<'_> {
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
-        let settings = GitSettings { create: request.repo.is_some(), ..request.git.clone() };
+        let settings = GitSettings { create: request.repo.is_some(), ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
         let mut repository = Repository::open_with(&remote, &settings, clock)?;
         let created = repository.created();
         let allow = request.allowed(&self.definitions.settings.allow_delete);
         let known = known_ids(self.definitions);
-        let base_rules = rules(self.fleet, &request.render.pick, &allow, &known, request);
+        let base_rules =
+            rules(self.fleet, &request.render.pick, self.fleet.scope(to), &allow, &known, request);
         let mut publication = Publication::new(to.branch.clone(), self.signature()?);
         publication.create_branch = request.create_branch;
-        let trailers = Trailers::of(self.definitions, self.fleet, builtin());
+        let mut trailers = Trailers::of(self.definitions, self.fleet, builtin());
+        if !self.fleet.proposing.is_empty() {
+            let scope = self.fleet.scope(to);
+            let envs: BTreeSet<&str> =
+                known.iter().map(|id| id.env.as_str()).filter(|env| scope.takes(env)).collect();
+            trailers = trailers.with(ENVIRONMENTS_TRAILER, &envs.into_iter().collect::<Vec<_>>().join(" "));
+        }
         let mut last = (ChangeSet::default(), Violations::new());
         let revision = publish(&mut repository, &publication, |repository, head| {
             last = self.on_head(repository, head, to, &base_rules)?;
@@ -123,7 +141,7 @@ impl Run<'_> {
         })?;
         let (changes, notices) = last;
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository })
+        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None })
     }
 
     /// Returns the trees that the delivered clusters have now.
@@ -146,21 +164,10 @@ impl Run<'_> {
                 branch: to.branch.clone(),
                 folder,
                 tree: entry.id.to_string(),
+                proposes: to.proposes.clone(),
             });
         }
         Ok(trees)
-    }
-
-    fn signature(&self) -> Result<Signature> {
-        let commit = self.definitions.settings.commit.clone().unwrap_or_default();
-        let (name, email) = match &self.request.author {
-            Some(text) => author(text)?,
-            None => (
-                commit.name.unwrap_or_else(|| "Hydrant".into()),
-                commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-            ),
-        };
-        Ok(Signature { name, email, seconds: self.request.seconds, offset: 0 })
     }
 
     fn record(&self, to: &Destination, delivered: &Delivered, report: &mut Report) {
@@ -174,7 +181,11 @@ impl Run<'_> {
             }
         }
         for (id, change) in &delivered.changes.clusters {
-            let status = if change.is_empty() { Status::Unchanged } else { Status::Delivered };
+            let status = match (change.is_empty(), &delivered.request) {
+                (true, _) => Status::Unchanged,
+                (false, None) => Status::Delivered,
+                (false, Some(request)) => status_of(request.state),
+            };
             report.cluster(id, status, change);
         }
         report.trees.extend(delivered.trees.iter().cloned());
@@ -192,7 +203,11 @@ impl Run<'_> {
             pushed,
             tries: delivered.revision.tries,
             created: delivered.created,
+            request: delivered.request.clone(),
         });
+        if let Some(request) = &delivered.request {
+            tell_request(to, request, report);
+        }
     }
 
     fn record_failure(&self, to: &Destination, error: &Error, report: &mut Report) {
@@ -203,6 +218,30 @@ impl Run<'_> {
         report.error(error);
         report.hold(None, &as_violations(error));
     }
+}
+
+/// Returns what became of a cluster whose change is proposed.
+fn status_of(state: RequestState) -> Status {
+    match state {
+        RequestState::Closed | RequestState::Foreign => Status::Held,
+        _ => Status::Proposed,
+    }
+}
+
+/// Says what a person has to know of a merge request.
+fn tell_request(to: &Destination, request: &RequestReport, report: &mut Report) {
+    let waits = !matches!(request.state, RequestState::None | RequestState::Withdrawn);
+    report.unfinished |= waits;
+    let url = request.url.as_deref().unwrap_or("its merge request");
+    let v = match request.state {
+        RequestState::Closed => Violation::warning(format!("{url} was closed without a merge: its change is not proposed again"))
+            .hint("it is proposed again when the fleet gives something else; to ask for just this again, reopen it"),
+        RequestState::Foreign => Violation::warning(format!("the proposal is left alone: the branch `{}` has commits of others", request.branch))
+            .hint(format!("merge or close {url}; or take those commits off, or delete the branch, and the next run proposes anew")),
+        _ => return,
+    };
+    report.hold_unit(&format!("the proposal to {to}"), &[v]);
+    report.kinds.push(ErrorKind::Partial);
 }
 
 /// Says which units keep what a person put on the branch: one message a cluster and commit.

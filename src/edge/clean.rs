@@ -23,6 +23,9 @@ pub struct CleanCluster {
     pub folder: String,
     /// The id of the folder's tree.
     pub tree: String,
+    /// The environment whose changes are proposed there, if they are not pushed.
+    #[serde(default)]
+    pub proposes: Option<String>,
 }
 
 /// A run that delivered everything and held nothing.

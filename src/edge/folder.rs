@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
+use rayon::prelude::*;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ const MAX_FILE: u64 = 32 << 20;
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
+    /// Nothing stood there when it was opened.
+    was_empty: bool,
     /// Where a blob that was listed lies.
     blobs: RefCell<BTreeMap<ObjectId, PathBuf>>,
 }
@@ -28,10 +31,10 @@ impl Folder {
     pub fn open(root: &Path) -> Result<Self> {
         let wrong = |e| Error::external(format!("the folder {} cannot be used", root.display())).because(e);
         fs::create_dir_all(root).map_err(wrong)?;
-        let folder = Self { root: root.to_owned(), blobs: RefCell::default() };
         let mut entries = fs::read_dir(root).map_err(wrong)?.flatten().filter(|e| e.file_name() != ".git");
-        let empty = entries.next().is_none();
-        if !empty && !folder.bears_mark(root, 0) {
+        let was_empty = entries.next().is_none();
+        let folder = Self { root: root.to_owned(), was_empty, blobs: RefCell::default() };
+        if !was_empty && !folder.bears_mark(root, 0) {
             return Err(Error::guard(format!(
                 "nothing was written: {} is neither empty nor bears marks of Hydrant",
                 root.display()
@@ -91,31 +94,27 @@ impl Folder {
     /// # Errors
     /// A file that cannot be written or removed.
     pub fn apply(&mut self, edits: &[Edit]) -> Result<()> {
+        // What goes may stand in the way of what comes: a file where a folder is to be.
+        let mut puts = Vec::new();
         for edit in edits {
             let full = self.full(edit.path());
             match edit {
-                Edit::Put { bytes, .. } => self.put(&full, bytes)?,
+                Edit::Put { bytes, .. } => puts.push((full, bytes)),
                 Edit::Delete { .. } => {
                     fs::remove_file(&full).map_err(|e| unwritable(&full).because(e))?;
                     self.prune(&full);
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Writes beside and renames, so that a file is never half there.
-    fn put(&self, full: &Path, bytes: &[u8]) -> Result<()> {
-        let parent = full.parent().unwrap_or(&self.root);
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(parent)?;
-            let mut file = tempfile::NamedTempFile::new_in(parent)?;
-            file.write_all(bytes)?;
-            set_mode(&file)?;
-            file.persist(full).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().map_err(|e| unwritable(full).because(e))
+        let folders: BTreeSet<&Path> = puts.iter().filter_map(|(full, _)| full.parent()).collect();
+        for folder in folders {
+            fs::create_dir_all(folder).map_err(|e| unwritable(folder).because(e))?;
+        }
+        let was_empty = self.was_empty;
+        puts.par_iter().try_for_each(|(full, bytes)| {
+            let written = if was_empty { create(full, bytes) } else { replace(full, bytes) };
+            written.map_err(|e| unwritable(full).because(e))
+        })
     }
 
     fn prune(&self, file: &Path) {
@@ -125,6 +124,20 @@ impl Folder {
             }
         }
     }
+}
+
+/// Writes a file where nothing stood that anybody could read.
+fn create(full: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    fs::File::create_new(full)?.write_all(bytes)
+}
+
+/// Writes beside and renames, so that a file is never half there.
+fn replace(full: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(full.parent().unwrap_or(full))?;
+    file.write_all(bytes)?;
+    set_mode(&file)?;
+    file.persist(full).map_err(|e| e.error)?;
+    Ok(())
 }
 
 /// Gives a file the mode that files have; temporary ones are made for their owner alone.

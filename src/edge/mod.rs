@@ -5,5 +5,6 @@ pub mod clean;
 pub mod embedded;
 pub mod fleet;
 pub mod folder;
+pub mod forge;
 pub mod git;
 pub mod memo;

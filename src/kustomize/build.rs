@@ -13,6 +13,7 @@ use super::provenance::{origin_text, transformations_text};
 use super::resource::{Resource, metadata_map, set_metadata_map};
 use super::transform::metadata::set_texts;
 use crate::error::{Origin, Violation, Violations};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ pub struct BuildOptions {
     /// True if a patch whose target chooses nothing is an error, not a warning.
     pub strict: bool,
 }
+
+/// Objects that one thread takes at a time where several work.
+pub(super) const AT_ONCE: usize = 64;
 
 /// What a build gave.
 #[derive(Debug)]
@@ -63,15 +67,16 @@ const INTERNAL: [&str; 18] = [
 /// # Errors
 /// Everything that is wrong in the kustomization and in what it names.
 pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Built, Violations> {
-    let read = ReadFiles::default();
+    let read = ReadFiles::unnoted();
     let folder = Folder::new(files, &read, &start(dir)?);
     let kustomization = folder.kustomization(None)?;
-    let mut compiler = Compiler { trace: !kustomization.build_metadata.is_empty(), ..Compiler::default() };
+    let mut compiler =
+        Compiler { parallel: true, trace: !kustomization.build_metadata.is_empty(), ..Compiler::default() };
     let mut config = Arc::new(Config::default());
     let at = Origin::file(kustomization.file.clone());
     let ops = compiler.target(&kustomization, &Place::new(folder), &mut config)?;
-    let mut run = Run { warnings: compiler.warnings, ..Run::default() };
-    run.run(&ops)?;
+    let mut run = Run { parallel: true, warnings: compiler.warnings, ..Run::default() };
+    run.run_once(ops)?;
     run.finish(&config, &at)?;
     kustomization.order.clone().unwrap_or_else(Order::legacy).sort(run.resources.list_mut());
     if let Some(id) = run.resources.duplicate() {
@@ -91,7 +96,8 @@ pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Bui
         });
         return Err(strict.filter(Violation::is_error).collect());
     }
-    let objects = run.resources.into_list().into_iter().map(|r| finished(r, &kustomization)).collect();
+    let finish = |r| finished(r, &kustomization);
+    let objects = run.resources.into_list().into_par_iter().with_min_len(AT_ONCE).map(finish).collect();
     Ok(Built { objects, warnings: run.warnings })
 }
 

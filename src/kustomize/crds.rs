@@ -98,7 +98,7 @@ impl Finder<'_> {
             let name_key = text("x-kubernetes-object-ref-name-key").unwrap_or("name");
             let target = Gvk { group: String::new(), version: version.to_owned(), kind: kind.to_owned() };
             let referrers = vec![spec(Some(name_key))];
-            self.config.add_name_reference(&NameReference { target, referrers })?;
+            self.config.add_name_reference(NameReference { target, referrers })?;
         }
         Ok(())
     }

@@ -14,14 +14,45 @@ pub struct FieldSpec {
     pub path: String,
     /// True if the field is made where it is missing.
     pub create: bool,
-    parts: Vec<Part>,
+    /// The parts of a path with escapes; others are split on the way, because there are
+    /// hundreds of specs, and a build walks few of them.
+    escaped: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
-    name: String,
+/// What is left of a path.
+#[derive(Clone, Copy)]
+enum Way<'s> {
+    Text(Option<&'s str>),
+    Parts(&'s [String]),
+}
+
+#[derive(Clone, Copy)]
+struct Part<'s> {
+    name: &'s str,
     /// Written with `[]`: a list, which is never made.
     list: bool,
+}
+
+impl<'s> Way<'s> {
+    /// Returns the next part and the way after it.
+    fn step(self) -> Option<(Part<'s>, Way<'s>)> {
+        let (part, rest) = match self {
+            Way::Text(text) => match text?.split_once('/') {
+                Some((part, rest)) => (part, Way::Text(Some(rest))),
+                None => (text?, Way::Text(None)),
+            },
+            Way::Parts(parts) => parts.split_first().map(|(part, rest)| (part.as_str(), Way::Parts(rest)))?,
+        };
+        let part = match part.strip_suffix("[]") {
+            Some(name) => Part { name, list: true },
+            None => Part { name: part, list: false },
+        };
+        Some((part, rest))
+    }
+
+    fn is_at_end(self) -> bool {
+        matches!(self, Way::Text(None) | Way::Parts([]))
+    }
 }
 
 /// What is made where a field is missing.
@@ -38,28 +69,31 @@ pub enum Make {
 impl FieldSpec {
     /// Returns the spec of a path.
     pub fn new(gvk: Gvk, path: &str, create: bool) -> Self {
-        let parts = split_path(path, '/')
-            .into_iter()
-            .map(|p| match p.strip_suffix("[]") {
-                Some(name) => Part { name: name.to_owned(), list: true },
-                None => Part { name: p, list: false },
-            })
-            .collect();
-        Self { gvk, path: path.to_owned(), create, parts }
+        let escaped = path.contains('\\').then(|| split_path(path, '/'));
+        Self { gvk, path: path.to_owned(), create, escaped }
+    }
+
+    fn way(&self) -> Way<'_> {
+        match &self.escaped {
+            Some(parts) => Way::Parts(parts),
+            None => Way::Text(Some(self.path.strip_prefix('/').unwrap_or(&self.path))),
+        }
+    }
+
+    /// Returns the specs of a list that name fields of this object's type.
+    pub fn choose<'s>(specs: &'s [FieldSpec], object: &Value) -> Vec<&'s FieldSpec> {
+        let (api_version, kind) = (object.api_version(), object.kind());
+        let (group, version) = split_api_version(&api_version);
+        let fits = |wanted: &str, there: &str| wanted.is_empty() || wanted == there;
+        let chosen = |s: &&FieldSpec| {
+            fits(&s.gvk.kind, &kind) && fits(&s.gvk.group, group) && fits(&s.gvk.version, version)
+        };
+        specs.iter().filter(chosen).collect()
     }
 
     /// Returns true if it names fields of this object's type.
-    pub fn applies_to(&self, object: &Value) -> bool {
-        if !self.gvk.kind.is_empty() && self.gvk.kind != object.kind() {
-            return false;
-        }
-        if self.gvk.group.is_empty() && self.gvk.version.is_empty() {
-            return true;
-        }
-        let api_version = object.api_version();
-        let (group, version) = split_api_version(&api_version);
-        (self.gvk.group.is_empty() || self.gvk.group == group)
-            && (self.gvk.version.is_empty() || self.gvk.version == version)
+    fn applies_to(&self, object: &Value) -> bool {
+        !Self::choose(std::slice::from_ref(self), object).is_empty()
     }
 
     /// Changes the field in an object of its type, wherever lists lead to it.
@@ -85,69 +119,67 @@ impl FieldSpec {
         make: Make,
         set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
     ) -> Result<(), String> {
-        self.walk(object, 0, make, set).map_err(|why| format!("field `{}`: {why}", self.path))
+        self.walk(object, self.way(), make, set).map_err(|why| format!("field `{}`: {why}", self.path))
     }
 
-    /// Returns the places of the field in an object, in the order [`FieldSpec::change`]
-    /// comes to them.
+    /// Returns the places of the field in an object of any type, in the order
+    /// [`FieldSpec::change_any`] comes to them.
     pub fn places(&self, object: &Value) -> Vec<Vec<Step>> {
         let mut found = Vec::new();
-        if self.applies_to(object) {
-            self.find(object, 0, &mut Vec::new(), &mut found);
-        }
+        find(object, self.way(), &mut Vec::new(), &mut found);
         found
-    }
-
-    fn find(&self, value: &Value, at: usize, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
-        let Some(part) = self.parts.get(at) else {
-            found.push(path.clone());
-            return;
-        };
-        match value {
-            Value::Array(items) => {
-                for (i, item) in items.iter().enumerate() {
-                    path.push(Step::Index(i));
-                    self.find(item, at, path, found);
-                    path.pop();
-                }
-            }
-            Value::Object(map) => {
-                if let Some(field) = map.get(&part.name) {
-                    path.push(Step::Key(part.name.clone()));
-                    self.find(field, at + 1, path, found);
-                    path.pop();
-                }
-            }
-            _ => {}
-        }
     }
 
     fn walk(
         &self,
         value: &mut Value,
-        at: usize,
+        way: Way<'_>,
         make: Make,
         set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
     ) -> Result<(), String> {
-        let Some(part) = self.parts.get(at) else { return set(value) };
+        let Some((part, rest)) = way.step() else { return set(value) };
         match value {
             Value::Null => Ok(()),
-            Value::Array(items) => items.iter_mut().try_for_each(|item| self.walk(item, at, make, set)),
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.walk(item, way, make, set)),
             Value::Object(map) => {
                 let create = self.create && make != Make::Nothing && !part.list;
-                let last = at + 1 == self.parts.len();
-                let Some(field) = enter(map, part, create, last, make)? else { return Ok(()) };
-                self.walk(field, at + 1, make, set)
+                let Some(field) = enter(map, part, create, rest.is_at_end(), make)? else { return Ok(()) };
+                self.walk(field, rest, make, set)
             }
             _ => Err(format!("expected a list or a map above `{}`", part.name)),
         }
     }
 }
 
+/// Collects the places that a way leads to.
+fn find(value: &Value, way: Way<'_>, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+    let Some((part, rest)) = way.step() else {
+        found.push(path.clone());
+        return;
+    };
+    match value {
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                path.push(Step::Index(i));
+                find(item, way, path, found);
+                path.pop();
+            }
+        }
+        Value::Object(map) => {
+            if let Some(field) = map.get(part.name) {
+                path.push(Step::Key(part.name.to_owned()));
+                find(field, rest, path, found);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Returns the field of a map, made if that is wanted.
 fn enter<'m>(
     map: &'m mut Map<String, Value>,
-    part: &Part,
+    part: Part<'_>,
     create: bool,
     last: bool,
     make: Make,
@@ -155,17 +187,17 @@ fn enter<'m>(
     if part.name.is_empty() {
         return Err("a part of the path is empty".to_owned());
     }
+    if !create {
+        return Ok(map.get_mut(part.name));
+    }
     let fresh =
         || if last && make == Make::Text { Value::String(String::new()) } else { Value::Object(Map::new()) };
-    if !map.contains_key(&part.name) {
-        if !create {
-            return Ok(None);
-        }
-        map.insert(part.name.clone(), fresh());
+    if !map.contains_key(part.name) {
+        map.insert(part.name.to_owned(), fresh());
     }
-    let field = map.get_mut(&part.name);
+    let field = map.get_mut(part.name);
     Ok(field.map(|f| {
-        if f.is_null() && create {
+        if f.is_null() {
             *f = fresh();
         }
         f

@@ -3,12 +3,46 @@
 use super::files::{Files, is_below, join};
 use super::kustomization::{FILE_NAMES, Kustomization, Placed, read};
 use crate::error::{Origin, Violation, Violations};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Every file that was read, by path: what a digest is made of.
-pub type ReadFiles = RefCell<BTreeMap<String, blake3::Hash>>;
+#[derive(Debug, Default)]
+pub struct ReadFiles(Option<Mutex<BTreeMap<String, blake3::Hash>>>);
+
+impl ReadFiles {
+    /// Returns one that notes every file.
+    pub fn noted() -> Self {
+        Self(Some(Mutex::default()))
+    }
+
+    /// Returns one that notes nothing: a build needs no digest.
+    pub fn unnoted() -> Self {
+        Self(None)
+    }
+
+    fn note(&self, path: &str, bytes: &[u8]) {
+        if let Some(read) = &self.0 {
+            let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+            read.insert(path.to_owned(), blake3::hash(bytes));
+        }
+    }
+
+    /// Returns the digest of all files that were noted, with their paths.
+    pub fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let read = self.0.as_ref().map(|read| read.lock().unwrap_or_else(PoisonError::into_inner));
+        for (path, content) in read.iter().flat_map(|read| read.iter()) {
+            hasher.update(&(path.len() as u64).to_le_bytes());
+            hasher.update(path.as_bytes());
+            hasher.update(content.as_bytes());
+        }
+        hasher.finalize()
+    }
+}
+
+/// How many bases may lead to one another; more are nobody's work.
+const DEEPEST: usize = 100;
 
 /// A folder with a kustomization, and the folders that led to it.
 #[derive(Clone)]
@@ -71,7 +105,7 @@ impl<'f> Folder<'f> {
 
     fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, Violation> {
         let Some(bytes) = self.files.read(path)? else { return Ok(None) };
-        self.read.borrow_mut().insert(path.to_owned(), blake3::hash(&bytes));
+        self.read.note(path, &bytes);
         Ok(Some(bytes.into_owned()))
     }
 
@@ -160,7 +194,7 @@ impl<'f> Folder<'f> {
     /// Enters a folder.
     ///
     /// # Errors
-    /// It is one of those that led here, or above one: the cycle.
+    /// It is one of those that led here, or above one: the cycle. Or too many led here.
     pub fn enter(&self, path: String, at: &Origin) -> Result<Folder<'f>, Box<Violation>> {
         let real = self.files.real(&path).unwrap_or(path);
         let mut chain = self.chain.clone();
@@ -171,6 +205,14 @@ impl<'f> Folder<'f> {
             let message = format!("the bases go round in a circle: {}", names.join(" → "));
             return Err(Box::new(
                 Violation::error(message).at(at.clone()).hint("a base must not lie above what uses it"),
+            ));
+        }
+        if chain.len() > DEEPEST {
+            let message = format!("more than {DEEPEST} bases lead to one another");
+            return Err(Box::new(
+                Violation::error(message)
+                    .at(at.clone())
+                    .hint("name the last of them in `resources` directly"),
             ));
         }
         Ok(Folder { files: self.files, read: self.read, path: real, chain })

@@ -3,9 +3,8 @@
 use super::resource::{Resource, Step};
 use super::schema::Table;
 use super::text::scalar_text;
-use super::transform::replacements::typed;
 use crate::error::{Origin, Violation, Violations};
-use crate::yaml::{Data, Entry, Limits, Node, Schema, read};
+use crate::yaml::{Data, Entry, Limits, Node, Schema, is_text, read};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub fn read_manifests(
     table: Option<&Arc<Table>>,
 ) -> Result<Vec<Resource>, Violations> {
     let documents = read(bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(file)])?;
-    objects(&documents, file, table)
+    objects(documents, file, table)
 }
 
 /// Returns the objects of documents that are read already.
@@ -28,27 +27,28 @@ pub fn read_manifests(
 /// # Errors
 /// As [`read_manifests`].
 pub fn objects(
-    documents: &[Node],
+    documents: Vec<Node>,
     file: &Arc<str>,
     table: Option<&Arc<Table>>,
 ) -> Result<Vec<Resource>, Violations> {
-    let mut queue: VecDeque<(&Node, bool)> = documents.iter().map(|d| (d, true)).collect();
+    let alone = documents.len() == 1;
+    let mut queue: VecDeque<(Node, bool)> = documents.into_iter().map(|d| (d, true)).collect();
     let (mut found, mut wrong) = (Vec::new(), Violations::new());
     while let Some((node, outer)) = queue.pop_front() {
-        if is_empty(node) {
+        if is_empty(&node) {
             continue;
         }
         let kind = node.get("kind").and_then(Node::text).unwrap_or("");
-        if kind.ends_with("List")
-            && let Some(items) = node.get("items")
-        {
-            match &items.data {
-                Data::Seq(inner) => {
-                    let as_written = documents.len() == 1 && kind == "List";
-                    queue.extend(inner.iter().map(|n| (n, as_written)));
+        if kind.ends_with("List") && node.get("items").is_some() {
+            let as_written = alone && kind == "List";
+            match items_of(node) {
+                Some(Node { data: Data::Seq(inner), .. }) => {
+                    queue.extend(inner.into_iter().map(|n| (n, as_written)));
                 }
-                Data::Scalar(_) if is_empty(items) => {}
-                _ => wrong.push(at(file, items, "`items` of a list of objects is not a list")),
+                Some(items) if !matches!(items.data, Data::Scalar(_)) || !is_empty(&items) => {
+                    wrong.push(at(file, &items, "`items` of a list of objects is not a list"));
+                }
+                _ => {}
             }
             continue;
         }
@@ -61,6 +61,12 @@ pub fn objects(
         }
     }
     if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+}
+
+/// Takes the items out of a list of objects.
+fn items_of(list: Node) -> Option<Node> {
+    let Data::Map(entries) = list.data else { return None };
+    entries.into_iter().find(|e| e.key == "items").map(|e| e.value)
 }
 
 fn is_empty(node: &Node) -> bool {
@@ -77,44 +83,51 @@ fn at(file: &Arc<str>, node: &Node, message: impl Into<String>) -> Violation {
 
 /// Reads one object. `as_written` is false where kustomize reads it from JSON, which does
 /// not tell `key:` from `key: null`.
-fn object(node: &Node, file: &Arc<str>, as_written: bool) -> Result<Resource, Box<Violation>> {
+fn object(node: Node, file: &Arc<str>, as_written: bool) -> Result<Resource, Box<Violation>> {
     if !matches!(node.data, Data::Map(_)) {
         return Err(Box::new(
-            at(file, node, "this is not a Kubernetes object: it is not a map")
+            at(file, &node, "this is not a Kubernetes object: it is not a map")
                 .hint("write apiVersion, kind and metadata.name"),
         ));
     }
-    if let Some(entry) = odd_key(node) {
+    if let Some(entry) = odd_key(&node) {
         let shown = Origin::at(file.clone(), entry.key_at.line, entry.key_at.column);
         let message = format!("the key `{}` is not text", entry.key);
         return Err(Box::new(Violation::error(message).at(shown).hint("put it in quotes")));
     }
-    let mut value = node.to_value(Schema::Kustomize).map_err(|e| Box::new(e.in_file(file)))?;
+    let origin = Origin::at(file.clone(), node.at.line, node.at.column);
+    let here = |message: String| Box::new(Violation::error(message).at(origin.clone()));
+    let annotations = annotation_texts(&node);
+    let mut blanks = Vec::new();
+    if as_written {
+        find_blanks(&node, &mut Vec::new(), &mut blanks);
+    }
+    let mut value = node.into_value(Schema::Kustomize).map_err(|e| Box::new(e.in_file(file)))?;
     let named = |v: &Value| {
         let name = v.get("metadata").and_then(|m| m.get("name"));
         name.is_some_and(|n| !n.is_null() && !scalar_text(n).is_empty())
     };
     let kind = value.get("kind").map_or_else(String::new, |k| scalar_text(k).into_owned());
     if kind.is_empty() || value["kind"].is_null() {
-        return Err(Box::new(at(file, node, "`kind` is missing in this object")));
+        return Err(here("`kind` is missing in this object".to_owned()));
     }
     if !kind.ends_with("List") && !named(&value) {
-        return Err(Box::new(at(file, node, format!("`metadata.name` is missing in this {kind}"))));
+        return Err(here(format!("`metadata.name` is missing in this {kind}")));
     }
-    annotations_as_text(node, &mut value);
-    let mut blanks = Vec::new();
-    if as_written {
-        find_blanks(node, &mut Vec::new(), &mut blanks);
+    let there = value.get_mut("metadata").and_then(|m| m.get_mut("annotations"));
+    if let Some(Value::Object(map)) = there.filter(|_| !annotations.is_empty()) {
+        map.extend(annotations);
     }
     let mut resource = Resource::new(value);
     resource.blanks = blanks;
-    resource.at = Some(Origin::at(file.clone(), node.at.line, node.at.column));
+    resource.at = Some(origin);
     Ok(resource)
 }
 
 /// Returns the first key that is a number, a boolean or nothing; kustomize cannot print those.
 fn odd_key(node: &Node) -> Option<&Entry> {
-    let odd = |e: &&Entry| e.key_plain && !typed(&e.key).is_string();
+    let several_lines = |e: &Entry| e.key.is_empty() || e.key.contains('\n');
+    let odd = |e: &&Entry| e.key_plain && !is_text(&e.key, Schema::Kustomize) && !several_lines(e);
     match &node.data {
         Data::Scalar(_) => None,
         Data::Seq(items) => items.iter().find_map(odd_key),
@@ -124,32 +137,42 @@ fn odd_key(node: &Node) -> Option<&Entry> {
     }
 }
 
-/// Annotations are texts to kustomize, whatever they look like: `1.0` stays `1.0`.
-fn annotations_as_text(node: &Node, value: &mut Value) {
+/// Returns the annotations as written. They are texts to kustomize, whatever they look
+/// like: `1.0` stays `1.0`.
+fn annotation_texts(node: &Node) -> Vec<(String, Value)> {
     let written = node.get("metadata").and_then(|m| m.get("annotations")).map_or(&[][..], Node::entries);
-    let Some(Value::Object(map)) = value.pointer_mut("/metadata/annotations") else { return };
-    for entry in written {
-        if let Some(text) = entry.value.text() {
-            map.insert(entry.key.clone(), Value::String(text.to_owned()));
-        }
-    }
+    let text = |e: &Entry| Some((e.key.clone(), Value::String(e.value.text()?.to_owned())));
+    written.iter().filter_map(text).collect()
+}
+
+/// One step to a node, with the key where it stands.
+#[derive(Clone, Copy)]
+enum Way<'n> {
+    Key(&'n str),
+    Index(usize),
 }
 
 /// Collects the places of keys that were written with nothing after them.
-fn find_blanks(node: &Node, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+fn find_blanks<'n>(node: &'n Node, path: &mut Vec<Way<'n>>, found: &mut Vec<Vec<Step>>) {
     match &node.data {
-        Data::Scalar(s) if s.plain && s.text.is_empty() && s.tag.is_none() => found.push(path.clone()),
+        Data::Scalar(s) if s.plain && s.text.is_empty() && s.tag.is_none() => {
+            let step = |way: &Way<'_>| match way {
+                Way::Key(key) => Step::Key((*key).to_owned()),
+                Way::Index(i) => Step::Index(*i),
+            };
+            found.push(path.iter().map(step).collect());
+        }
         Data::Scalar(_) => {}
         Data::Seq(items) => {
             for (i, item) in items.iter().enumerate() {
-                path.push(Step::Index(i));
+                path.push(Way::Index(i));
                 find_blanks(item, path, found);
                 path.pop();
             }
         }
         Data::Map(entries) => {
             for entry in entries {
-                path.push(Step::Key(entry.key.clone()));
+                path.push(Way::Key(&entry.key));
                 find_blanks(&entry.value, path, found);
                 path.pop();
             }

@@ -123,7 +123,11 @@ impl<'t> Merger<'t> {
                 }),
             };
         };
-        let Some(patch) = patch else { return Ok(Merged::Kept(self.untouched(object, of))) };
+        let Some(patch) = patch else {
+            let mut object = object;
+            self.untouched(&mut object, of);
+            return Ok(Merged::Kept(object));
+        };
         if patch.is_null() {
             return Ok(Merged::Gone);
         }
@@ -148,17 +152,8 @@ impl<'t> Merger<'t> {
         changes: &Map<String, Value>,
         of: Option<TypeRef>,
     ) -> Result<(), Conflict> {
-        let untouched: Vec<String> = fields.keys().filter(|k| !changes.contains_key(*k)).cloned().collect();
-        for key in untouched {
-            if let Some(value) = fields.get_mut(&key) {
-                let whole = std::mem::take(value);
-                match self.untouched_field(whole, of, &key) {
-                    Some(kept) => *value = kept,
-                    None => {
-                        fields.remove(&key);
-                    }
-                }
-            }
+        for (key, value) in fields.iter_mut().filter(|(k, _)| !changes.contains_key(*k)) {
+            self.untouched_field(value, of, key);
         }
         for (key, change) in changes.iter().filter(|(k, _)| *k != DIRECTIVE) {
             let object = fields.remove(key);
@@ -252,35 +247,29 @@ impl<'t> Merger<'t> {
     }
 
     /// Walks a part of the object that the patch does not name.
-    fn untouched(&self, object: Value, of: Option<TypeRef>) -> Value {
-        let of = of.or_else(|| self.type_of(&object));
-        match object {
-            Value::Object(fields) => Value::Object(
-                fields
-                    .into_iter()
-                    .filter_map(|(k, v)| {
-                        let kept = self.untouched_field(v, of, &k)?;
-                        Some((k, kept))
-                    })
-                    .collect(),
-            ),
-            other => other,
+    fn untouched(&self, object: &mut Value, of: Option<TypeRef>) {
+        let of = of.or_else(|| self.type_of(object));
+        if let Value::Object(fields) = object {
+            fields.iter_mut().for_each(|(key, value)| self.untouched_field(value, of, key));
         }
     }
 
-    fn untouched_field(&self, value: Value, of: Option<TypeRef>, key: &str) -> Option<Value> {
-        let field = of.and_then(|t| self.table.field(t, key));
-        match (value, field) {
-            (value @ Value::Object(_), Some(Field::Object(t))) => Some(self.untouched(value, Some(*t))),
-            (Value::Object(fields), Some(Field::MapOf(t))) => Some(Value::Object(
-                fields.into_iter().map(|(k, v)| (k, self.untouched(v, Some(*t)))).collect(),
-            )),
-            (value @ Value::Object(_), None) => Some(self.untouched(value, None)),
-            (Value::Array(list), Some(Field::List { keys, items })) => {
-                // No patch, no conflict.
-                self.merge_items(list.clone(), None, keys, *items).unwrap_or(Some(list)).map(Value::Array)
+    fn untouched_field(&self, value: &mut Value, of: Option<TypeRef>, key: &str) {
+        match (value, of.and_then(|t| self.table.field(t, key))) {
+            (value @ Value::Object(_), Some(Field::Object(t))) => self.untouched(value, Some(*t)),
+            (Value::Object(fields), Some(Field::MapOf(t))) => {
+                fields.values_mut().for_each(|v| self.untouched(v, Some(*t)));
             }
-            (value, _) => Some(value),
+            (value @ Value::Object(_), None) => self.untouched(value, None),
+            (Value::Array(list), Some(Field::List { keys, items })) => {
+                if list::is_settled(list, keys) {
+                    list.iter_mut().for_each(|item| self.untouched(item, *items));
+                } else if let Ok(Some(merged)) = self.merge_items(list.clone(), None, keys, *items) {
+                    // No patch, no conflict.
+                    *list = merged;
+                }
+            }
+            _ => {}
         }
     }
 

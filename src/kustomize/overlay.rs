@@ -40,16 +40,8 @@ pub struct Overlay {
 }
 
 /// Fields that add or move objects.
-const ADD_OR_MOVE: [&str; 8] = [
-    "resources",
-    "bases",
-    "generators",
-    "configMapGenerator",
-    "secretGenerator",
-    "namespace",
-    "namePrefix",
-    "nameSuffix",
-];
+const ADD_OR_MOVE: [&str; 7] =
+    ["resources", "bases", "generators", "configMapGenerator", "namespace", "namePrefix", "nameSuffix"];
 
 impl Overlay {
     /// Compiles the kustomization of a folder.
@@ -57,12 +49,12 @@ impl Overlay {
     /// # Errors
     /// Everything that is wrong in it, and fields that its level does not allow.
     pub fn compile(files: &dyn Files, dir: &str, level: Level) -> Result<Overlay, Violations> {
-        let read = ReadFiles::default();
+        let read = ReadFiles::noted();
         let folder = Folder::new(files, &read, &super::build::start(dir)?);
         let kustomization = folder.kustomization(None)?;
         let mut wrong = Violations::new();
         check(&kustomization, &folder, level, &mut wrong);
-        let mut compiler = Compiler::default();
+        let mut compiler = Compiler { level: Some(level), ..Compiler::default() };
         let mut config = Arc::new(Config::default());
         let compiled = compiler.target(&kustomization, &Place::new(folder.clone()), &mut config);
         let ops = match compiled {
@@ -73,12 +65,6 @@ impl Overlay {
                 return Err(wrong);
             }
         };
-        let mut hasher = blake3::Hasher::new();
-        for (path, content) in read.borrow().iter() {
-            hasher.update(&(path.len() as u64).to_le_bytes());
-            hasher.update(path.as_bytes());
-            hasher.update(content.as_bytes());
-        }
         Ok(Overlay {
             ops,
             config,
@@ -86,7 +72,7 @@ impl Overlay {
             entries: compiler.entries,
             warnings: compiler.warnings,
             at: Origin::file(kustomization.file.clone()),
-            digest: hasher.finalize(),
+            digest: read.digest(),
         })
     }
 
@@ -103,7 +89,7 @@ impl Overlay {
             }
             let mut resource = Resource::new(value);
             resource.table.clone_from(&self.table);
-            run.resources.append(resource).map_err(|id| {
+            run.resources.append(resource).map_err(|(id, _)| {
                 vec![Violation::error(format!("the unit has two objects {id}")).at(self.at.clone())]
             })?;
         }
@@ -135,46 +121,20 @@ impl Overlay {
 
 /// Checks what a level allows, in the components that are used too.
 fn check(kustomization: &Kustomization, folder: &Folder<'_>, level: Level, wrong: &mut Violations) {
-    for field in ADD_OR_MOVE {
-        let Some(at) = kustomization.set.get(field) else { continue };
-        let refuse = |message: String, hint: &str| {
-            Violation::error(message).at(at.clone()).key(field).hint(hint.to_owned())
-        };
-        if field == "secretGenerator" {
-            wrong.push(refuse(
-                "`secretGenerator` puts secret data into manifests, so it works in `hydrant build` alone"
-                    .to_owned(),
-                "reference the secret: a VaultStaticSecret or an ExternalSecret in the component's templates",
-            ));
-        } else if level == Level::Env {
-            wrong.push(refuse(
-                format!("`{field}` adds or moves objects, and this kustomization reaches every unit of the environment"),
+    if level == Level::Env {
+        for field in ADD_OR_MOVE {
+            let Some(at) = kustomization.set.get(field) else { continue };
+            let message = format!(
+                "`{field}` adds or moves objects, and this kustomization reaches every unit of the environment"
+            );
+            wrong.push(Violation::error(message).at(at.clone()).key(field).hint(
                 "put it into the component's own overlay: overlays/<env>/<layer>/<component>/kustomization.yaml",
             ));
         }
     }
-    if level == Level::Env {
-        plugins_of_env(kustomization, wrong);
-    }
     for placed in &kustomization.components {
         if let Some((below, inner)) = component(placed, folder) {
             check(&inner, &below, level, wrong);
-        }
-    }
-}
-
-/// The kinds of transformers that move objects are no way round the limits.
-fn plugins_of_env(kustomization: &Kustomization, wrong: &mut Violations) {
-    for (text, at) in &kustomization.transformers {
-        let moving = ["NamespaceTransformer", "PrefixTransformer", "SuffixTransformer", "HashTransformer"];
-        if let Some(kind) = moving.into_iter().find(|kind| text.contains(kind)) {
-            let message = format!("a {kind} moves objects, and this kustomization reaches every unit");
-            wrong.push(
-                Violation::error(message)
-                    .at(at.clone())
-                    .key("transformers")
-                    .hint("put it into the component's own overlay"),
-            );
         }
     }
 }

@@ -18,6 +18,7 @@ use super::transform::value_add::ValueAdd;
 use super::transform::variables::{self, Variable, Variables};
 use super::transform::{Failure, names};
 use crate::error::{Origin, Violation, Violations};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 
 /// What one operation does to the objects.
@@ -106,6 +107,8 @@ pub struct Run {
     pub variables: Variables,
     /// Which entries found something.
     pub matched: Matched,
+    /// True if many bases may be built by several threads.
+    pub parallel: bool,
     /// True on a unit: what finds nothing is passed over.
     pub lenient: bool,
     /// What somebody should look at.
@@ -114,6 +117,15 @@ pub struct Run {
     pub missing: Violations,
 }
 
+/// An operation, of which a base is built already.
+enum Prepared {
+    Base(Result<Box<Run>, Violations>, Origin),
+    Op(Op),
+}
+
+/// Fewer bases are not worth waking other threads for.
+const MANY: usize = 8;
+
 impl Run {
     /// Runs the operations of a program.
     ///
@@ -121,13 +133,54 @@ impl Run {
     /// The first thing that cannot be done, and all that was not found before.
     pub fn run(&mut self, ops: &[Op]) -> Result<(), Violations> {
         for op in ops {
-            if let Err(mut wrong) = self.op(op) {
-                let mut all = std::mem::take(&mut self.missing);
-                all.append(&mut wrong);
-                return Err(all);
-            }
+            self.op(op).map_err(|wrong| self.all_wrong(wrong))?;
         }
         Ok(())
+    }
+
+    /// Returns what was not found before, and what is wrong now.
+    fn all_wrong(&mut self, mut wrong: Violations) -> Violations {
+        let mut all = std::mem::take(&mut self.missing);
+        all.append(&mut wrong);
+        all
+    }
+
+    /// Runs operations that nobody needs afterwards: what was read is moved, not copied.
+    ///
+    /// # Errors
+    /// As [`Run::run`].
+    pub fn run_once(&mut self, ops: Vec<Op>) -> Result<(), Violations> {
+        let bases = ops.iter().filter(|op| matches!(op, Op::Base(..))).count();
+        let parallel = self.parallel && bases >= MANY;
+        if !parallel {
+            return ops.into_iter().try_for_each(|op| {
+                let prepared = self.prepare(op, self.parallel);
+                self.finish_op(prepared)
+            });
+        }
+        let this = &*self;
+        let prepared: Vec<Prepared> = ops.into_par_iter().map(|op| this.prepare(op, false)).collect();
+        prepared.into_iter().try_for_each(|prepared| self.finish_op(prepared))
+    }
+
+    /// Does the part of an operation that needs no object of this run: builds a base.
+    fn prepare(&self, op: Op, parallel: bool) -> Prepared {
+        match op {
+            Op::Base(program, at) => {
+                let mut inner = Run { parallel, ..self.below() };
+                Prepared::Base(inner.run_once(program.ops).map(|()| Box::new(inner)), at)
+            }
+            op => Prepared::Op(op),
+        }
+    }
+
+    fn finish_op(&mut self, prepared: Prepared) -> Result<(), Violations> {
+        let done = match prepared {
+            Prepared::Base(inner, at) => inner.and_then(|inner| self.take(*inner, &at)),
+            Prepared::Op(Op::Load(resources)) => resources.into_iter().try_for_each(|r| self.append(r)),
+            Prepared::Op(op) => self.op(&op),
+        };
+        done.map_err(|wrong| self.all_wrong(wrong))
     }
 
     /// Follows renamed objects and resolves variables: the last steps of a whole build.
@@ -147,7 +200,8 @@ impl Run {
             self.warnings.push(Violation::warning(format!("the variable `{name}` is never used")).at(origin));
         }
         let local = |r: &Resource| {
-            let annotation = r.value.pointer("/metadata/annotations/config.kubernetes.io~1local-config");
+            let annotations = r.value.get("metadata").and_then(|m| m.get("annotations"));
+            let annotation = annotations.and_then(|a| a.get("config.kubernetes.io/local-config"));
             annotation.is_some_and(|a| a.as_str() != Some("false"))
         };
         if self.resources.list().iter().any(local) {
@@ -182,8 +236,7 @@ impl Run {
     }
 
     fn append(&mut self, resource: Resource) -> Result<(), Violations> {
-        let at = resource.at.clone();
-        self.resources.append(resource).map_err(|id| {
+        self.resources.append(resource).map_err(|(id, at)| {
             let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
             let mut violation = Violation::error(format!("{id} is there already"));
             violation.at = at;
@@ -194,8 +247,18 @@ impl Run {
     }
 
     fn base(&mut self, program: &Program, at: &Origin) -> Result<(), Violations> {
-        let mut inner = Run { lenient: self.lenient, ..Run::default() };
+        let mut inner = self.below();
         inner.run(&program.ops)?;
+        self.take(inner, at)
+    }
+
+    /// Returns a run for a base of this one.
+    fn below(&self) -> Run {
+        Run { lenient: self.lenient, ..Run::default() }
+    }
+
+    /// Takes over what a base gave.
+    fn take(&mut self, mut inner: Run, at: &Origin) -> Result<(), Violations> {
         self.matched.union(&inner.matched);
         self.warnings.append(&mut inner.warnings);
         self.missing.append(&mut inner.missing);

@@ -8,6 +8,7 @@ use super::shared::Shared;
 use crate::error::Origin;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// What a generator does when the object exists already.
@@ -20,6 +21,36 @@ pub enum Behavior {
     Merge,
     /// It takes the place of what exists.
     Replace,
+}
+
+/// The id of an object, without copies of its parts. Equal when the ids are.
+#[derive(Clone, Debug)]
+pub struct Identity<'r> {
+    api_version: Cow<'r, str>,
+    kind: Cow<'r, str>,
+    namespace: Cow<'r, str>,
+    name: Cow<'r, str>,
+}
+
+impl Identity<'_> {
+    fn parts(&self) -> (&str, &str, &str, &str, &str) {
+        let (group, version) = split_api_version(&self.api_version);
+        (group, version, &self.kind, &self.namespace, &self.name)
+    }
+}
+
+impl PartialEq for Identity<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Identity<'_> {}
+
+impl Hash for Identity<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 /// A name an object had before.
@@ -131,6 +162,16 @@ impl Resource {
             gvk: self.gvk(),
             namespace: self.effective_namespace().into_owned(),
             name: self.value.name().into_owned(),
+        }
+    }
+
+    /// Returns the id it has now, without copies.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity {
+            api_version: self.value.api_version(),
+            kind: self.value.kind(),
+            namespace: self.effective_namespace(),
+            name: self.value.name(),
         }
     }
 

@@ -3,15 +3,35 @@
 use super::gvk::{Identified as _, ObjectId};
 use super::resource::Resource;
 use super::selector::{Pattern, Selector};
+use crate::error::Origin;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 
 /// Objects in order. Whoever changes names, types or the order through
 /// [`Resources::list_mut`] lets the indexes be built again.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
     list: Vec<Resource>,
-    ids: Option<HashSet<ObjectId>>,
+    ids: Option<Ids>,
     by_name: Option<HashMap<String, Vec<usize>>>,
+}
+
+/// Which ids there are. An id is its hash and one object that has it; ids of one hash are
+/// told apart by looking at all objects, which happens to nobody but an attacker.
+#[derive(Clone, Debug, Default)]
+struct Ids {
+    hasher: RandomState,
+    by_hash: HashMap<u64, usize>,
+}
+
+impl Ids {
+    fn of(list: &[Resource]) -> Self {
+        let mut ids = Self::default();
+        for (i, resource) in list.iter().enumerate() {
+            ids.by_hash.entry(ids.hasher.hash_one(resource.identity())).or_insert(i);
+        }
+        ids
+    }
 }
 
 impl Resources {
@@ -51,14 +71,19 @@ impl Resources {
     /// Adds an object.
     ///
     /// # Errors
-    /// The id is taken: that id.
-    pub fn append(&mut self, resource: Resource) -> Result<(), ObjectId> {
-        let id = resource.id();
-        let ids = self.ids.get_or_insert_with(|| self.list.iter().map(Resource::id).collect());
-        if ids.contains(&id) {
-            return Err(id);
+    /// The id is taken: that id, and where the object is written.
+    pub fn append(&mut self, resource: Resource) -> Result<(), (ObjectId, Option<Origin>)> {
+        let ids = self.ids.get_or_insert_with(|| Ids::of(&self.list));
+        let identity = resource.identity();
+        let hash = ids.hasher.hash_one(&identity);
+        let taken = match ids.by_hash.get(&hash).and_then(|first| self.list.get(*first)) {
+            Some(first) => first.identity() == identity || self.list.iter().any(|r| r.identity() == identity),
+            None => false,
+        };
+        if taken {
+            return Err((resource.id(), resource.at));
         }
-        ids.insert(id);
+        ids.by_hash.entry(hash).or_insert(self.list.len());
         if let Some(by_name) = &mut self.by_name {
             index(by_name, self.list.len(), &resource);
         }
@@ -106,7 +131,7 @@ impl Resources {
     /// Returns the first id that two objects share.
     pub fn duplicate(&self) -> Option<ObjectId> {
         let mut seen = HashSet::with_capacity(self.list.len());
-        self.list.iter().map(Resource::id).find(|id| !seen.insert(id.clone()))
+        self.list.iter().find(|r| !seen.insert(r.identity())).map(Resource::id)
     }
 }
 

@@ -4,13 +4,12 @@ use super::cluster::ClusterFile;
 use super::id::{ClusterId, Domain, SubjectId};
 use super::overlay::Step;
 use super::platform::{Argocd, Vault};
-use super::settings::Deliver;
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
 use crate::template::Part;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a cluster's manifests go.
@@ -20,11 +19,30 @@ pub struct Destination {
     pub repo: String,
     /// The branch.
     pub branch: String,
+    /// The environment whose changes a merge request proposes there; none: they are pushed.
+    pub proposes: Option<String>,
 }
 
 impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.repo, self.branch)
+    }
+}
+
+/// The environments that a destination is about. Several may share a branch, one by pushes and
+/// each other by a merge request of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// This one alone.
+    pub only: Option<&'a str>,
+    /// All but these.
+    pub except: Option<&'a BTreeSet<String>>,
+}
+
+impl Scope<'_> {
+    /// Returns true if an environment belongs to it.
+    pub fn takes(&self, env: &str) -> bool {
+        self.only.is_none_or(|only| only == env) && !self.except.is_some_and(|others| others.contains(env))
     }
 }
 
@@ -61,6 +79,8 @@ pub struct Cluster<'d> {
     pub view: BTreeMap<&'static str, Part>,
     /// The ids of its components, as its own units see them.
     pub enabled: Part,
+    /// What templates see as `access`: the account and the rights that Hydrant needs on Argo CD.
+    pub access: Part,
     /// The components that serve the cluster, enabled there, by id.
     pub components: Vec<Placed<'d>>,
     /// The components that serve its subjects, with their values.
@@ -69,8 +89,6 @@ pub struct Cluster<'d> {
     pub subjects: BTreeMap<SubjectId, SubjectView>,
     /// Its destination.
     pub destination: Destination,
-    /// How changes get there.
-    pub deliver: Deliver,
     /// The overlays for all its units, built-in first.
     pub overlays: Overlays,
 }
@@ -125,6 +143,20 @@ pub struct Fleet<'d> {
     pub may_delete: MayDelete,
     /// Names of clusters that have a file, readable or not: they did not leave.
     pub known_clusters: Vec<String>,
+    /// The environments whose changes are proposed by merge requests.
+    pub proposing: BTreeSet<String>,
+    /// Destinations that clusters may have left, besides those of the clusters.
+    pub listed: Vec<Destination>,
+}
+
+impl Fleet<'_> {
+    /// Returns the environments that a destination is about.
+    pub fn scope<'a>(&'a self, to: &'a Destination) -> Scope<'a> {
+        match &to.proposes {
+            Some(env) => Scope { only: Some(env), except: None },
+            None => Scope { only: None, except: Some(&self.proposing) },
+        }
+    }
 }
 
 /// Which kinds of things may be deleted because they are not in the fleet.

@@ -32,7 +32,9 @@ pub struct Settings {
     pub tenants: super::binding::TenantSettings,
     /// The Argo CD servers.
     pub argocd: crate::edge::argocd::settings::RawArgoSettings,
-    /// The author of commits.
+    /// How repositories are reached.
+    pub git: RepositorySettings,
+    /// Who commits, and who signs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CommitSettings")]
     pub commit: Option<CommitSettings>,
@@ -50,10 +52,32 @@ pub struct EnvironmentSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1))]
     pub branch: Option<String>,
+    /// What kind of server the merge requests are opened on; told by the host of github.com,
+    /// gitlab.com and codeberg.org.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ForgeKind")]
+    pub forge: Option<ForgeKind>,
+    /// The base URL of that server's API, where it is not at the usual place of the
+    /// repository's host: `https://git.example.com/api/v4`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub forge_api: Option<String>,
     /// Whether bindings must name where they go.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Placement")]
     pub placement: Option<Placement>,
+}
+
+/// What kind of server holds merge requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ForgeKind {
+    /// github.com or GitHub Enterprise.
+    Github,
+    /// gitlab.com or a GitLab of one's own.
+    Gitlab,
+    /// Gitea or Forgejo.
+    Gitea,
 }
 
 /// How changes reach a branch.
@@ -88,6 +112,16 @@ pub struct DestinationSettings {
     pub branch: String,
 }
 
+/// How repositories are reached.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RepositorySettings {
+    /// Ask Git's credential helpers (`git credential fill`) where no credentials are set.
+    pub credential_helper: bool,
+    /// SSH host keys to trust, each as a line of a known_hosts file, unless a file is named.
+    pub known_hosts: Vec<String>,
+}
+
 /// Who commits.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -100,6 +134,27 @@ pub struct CommitSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub email: Option<String>,
+    /// The committer, where it is not the author.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PersonSettings")]
+    pub committer: Option<PersonSettings>,
+    /// The SSH key that signs commits, as Git's `user.signingKey`: a file with a private or a
+    /// public key, or `key::ssh-ed25519 …`; for a public key the agent signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub signing_key: Option<String>,
+}
+
+/// A person, or a program in its place.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonSettings {
+    /// The name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// The address.
+    #[schemars(length(min = 1))]
+    pub email: String,
 }
 
 impl Settings {

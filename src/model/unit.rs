@@ -90,15 +90,16 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// Returns the identity of an object; missing parts are empty.
     pub fn of(object: &Value) -> Self {
-        let text =
-            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let api_version = text("/apiVersion");
-        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+        let metadata = object.get("metadata");
+        let text = |of: Option<&Value>, key: &str| {
+            of.and_then(|of| of.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         Self {
-            group,
-            kind: text("/kind"),
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name"),
+            group: api_version.rsplit_once('/').map_or("", |(group, _)| group).to_owned(),
+            kind: text(Some(object), "kind"),
+            namespace: text(metadata, "namespace"),
+            name: text(metadata, "name"),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::model::component::{OnRemove, ProjectChoice};
 use crate::model::fleet::Cluster;
 use crate::model::id::{Layer, Part, SubjectId, UnitId, file_stem};
 use crate::model::platform::SyncMode;
+use crate::model::sync::policy;
 use serde_json::{Map, Value, json};
 
 /// What an Application applies.
@@ -159,6 +160,32 @@ pub fn root_name(cluster: &Cluster<'_>) -> String {
     fill(&cluster.argocd.application_name.root, cluster, &[])
 }
 
+/// Returns the account and the policy lines that Hydrant needs for the Applications of a cluster.
+pub fn access(cluster: &Cluster<'_>) -> Value {
+    let argocd = &cluster.argocd;
+    let mut all: Vec<(&str, String)> =
+        Layer::ALL.into_iter().map(|l| (argocd.bootstrap_project.as_str(), layer_name(cluster, l))).collect();
+    all.push((&argocd.bootstrap_project, root_name(cluster)));
+    all.extend(cluster.components.iter().map(|placed| {
+        let file = &placed.component.file;
+        (project_of(cluster, file.project), component_name(cluster, &placed.component.key.id))
+    }));
+    // Subjects come and go, and no output file depends on two of them: their names as a glob.
+    let any = SubjectId::Tenant { organization: "*".into(), tenant: "*".into() };
+    for subject in [any, SubjectId::Organization("*".into()), SubjectId::KnowledgeBase("*".into())] {
+        all.push((&argocd.project, subject_name(cluster, &subject)));
+    }
+    let policy = policy::lines(policy::ACCOUNT, all.iter().map(|(project, name)| (*project, name.as_str())));
+    json!({"account": policy::ACCOUNT, "policy": policy})
+}
+
+fn project_of<'c>(cluster: &'c Cluster<'_>, choice: ProjectChoice) -> &'c str {
+    match choice {
+        ProjectChoice::Platform => &cluster.argocd.project,
+        ProjectChoice::Bootstrap => &cluster.argocd.bootstrap_project,
+    }
+}
+
 /// What the templates of a component say about its Application.
 #[derive(Debug, Default)]
 pub struct Made {
@@ -178,10 +205,7 @@ pub fn of_component(cluster: &Cluster<'_>, component: &Component, root: &str, ma
         part: Part::Manifests { layer: component.key.layer, component: component.key.id.clone() },
     };
     let path = repository_path(root, cluster, &id.place());
-    let project = match component.file.project {
-        ProjectChoice::Platform => cluster.argocd.project.clone(),
-        ProjectChoice::Bootstrap => cluster.argocd.bootstrap_project.clone(),
-    };
+    let project = project_of(cluster, component.file.project).to_owned();
     let mut app = build(
         cluster,
         Spec {

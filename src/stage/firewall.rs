@@ -13,25 +13,29 @@ const MAX_DEPTH: usize = 200;
 /// Returns a violation for each piece of secret data in an object. Keys in `public` were
 /// declared by the component not to be secret.
 pub fn check(object: &Value, at: &Origin, public: &[String]) -> Violations {
-    let reference = ObjectRef::of(object);
     let mut found = Violations::new();
-    let refuse = |key: &str, what: String| {
-        Violation::error(format!("{reference} carries {what}, and must not reach Git"))
-            .at(at.clone())
-            .key(key)
-            .hint("refer to the secret instead: a VaultStaticSecret or an ExternalSecret")
-            .guard()
+    let mut refuse = |key: String, what: &str| {
+        let reference = ObjectRef::of(object);
+        found.push(
+            Violation::error(format!("{reference} carries {what}, and must not reach Git"))
+                .at(at.clone())
+                .key(key)
+                .hint("refer to the secret instead: a VaultStaticSecret or an ExternalSecret")
+                .guard(),
+        );
     };
-    secrets(object, "", 0, &mut |key, field, name, _| {
+    secrets(object, &Path::Root, &mut |path, field, name, _| {
         if !public.iter().any(|p| p == name) {
-            found.push(refuse(&dotted(key, &dotted(field, name)), "secret data".into()));
+            refuse(dotted(&path.dotted(), &dotted(field, name)), "secret data");
         }
     });
-    walk(object, "", 0, &mut |key, text| {
-        let decoded = may_be_encoded(key).then(|| decode(text)).flatten();
-        let shape = secret_shape(text).or_else(|| decoded.as_deref().and_then(secret_shape));
+    walk(object, &Path::Root, &mut |path, text| {
+        let shape = secret_shape(text).or_else(|| {
+            let decoded = path.may_be_encoded().then(|| decode(text)).flatten();
+            decoded.as_deref().and_then(secret_shape)
+        });
         if let Some(shape) = shape {
-            found.push(refuse(key, format!("a {shape}")));
+            refuse(path.dotted(), &format!("a {shape}"));
         }
     });
     found
@@ -40,20 +44,56 @@ pub fn check(object: &Value, at: &Origin, public: &[String]) -> Violations {
 /// Returns true if a Secret in an object has data other than a mark that stands for hidden ones.
 pub fn shows_secret_data(object: &Value, hidden: &str) -> bool {
     let mut shows = false;
-    secrets(object, "", 0, &mut |_, _, _, value| shows |= value.as_str() != Some(hidden));
+    secrets(object, &Path::Root, &mut |_, _, _, value| shows |= value.as_str() != Some(hidden));
     shows
+}
+
+/// Where a value stands in an object. It is put into words only when something is found there.
+enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str, usize),
+    Item(&'a Path<'a>, usize, usize),
+}
+
+impl Path<'_> {
+    fn depth(&self) -> usize {
+        match self {
+            Path::Root => 0,
+            Path::Key(_, _, depth) | Path::Item(_, _, depth) => *depth,
+        }
+    }
+
+    fn dotted(&self) -> String {
+        match self {
+            Path::Root => String::new(),
+            Path::Key(above, key, _) => dotted(&above.dotted(), key),
+            Path::Item(above, index, _) => dotted(&above.dotted(), &index.to_string()),
+        }
+    }
+
+    /// Returns true where base64 stands by the field's meaning.
+    fn may_be_encoded(&self) -> bool {
+        match self {
+            Path::Root => false,
+            Path::Key(above, key, _) => {
+                key.split('.').any(|part| matches!(part, "data" | "binaryData")) || above.may_be_encoded()
+            }
+            Path::Item(above, ..) => above.may_be_encoded(),
+        }
+    }
 }
 
 /// Finds the data of every Secret, the object itself or one inside it: a List, a Template or the
 /// resource of another controller brings it to a cluster just as well.
-fn secrets(value: &Value, key: &str, depth: usize, found: &mut dyn FnMut(&str, &str, &str, &Value)) {
-    if depth > MAX_DEPTH {
+fn secrets(value: &Value, path: &Path<'_>, found: &mut dyn FnMut(&Path<'_>, &str, &str, &Value)) {
+    let depth = path.depth() + 1;
+    if depth > MAX_DEPTH + 1 {
         return;
     }
     match value {
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                secrets(item, &dotted(key, &i.to_string()), depth + 1, found);
+                secrets(item, &Path::Item(path, i, depth), found);
             }
         }
         Value::Object(map) => {
@@ -64,15 +104,15 @@ fn secrets(value: &Value, key: &str, depth: usize, found: &mut dyn FnMut(&str, &
                     match map.get(field) {
                         None | Some(Value::Null) => {}
                         Some(Value::Object(data)) => {
-                            data.iter().for_each(|(name, value)| found(key, field, name, value));
+                            data.iter().for_each(|(name, value)| found(path, field, name, value));
                         }
                         // No API server takes it, but Git would.
-                        Some(other) => found(key, field, "", other),
+                        Some(other) => found(path, field, "", other),
                     }
                 }
             }
             for (name, item) in map {
-                secrets(item, &dotted(key, name), depth + 1, found);
+                secrets(item, &Path::Key(path, name, depth), found);
             }
         }
         _ => {}
@@ -87,11 +127,6 @@ fn dotted(above: &str, part: &str) -> String {
     }
 }
 
-/// Returns true where base64 stands by the field's meaning.
-fn may_be_encoded(key: &str) -> bool {
-    key.split('.').any(|part| matches!(part, "data" | "binaryData"))
-}
-
 /// Looks into base64, in which a Secret's data and a ConfigMap's binary data stand.
 fn decode(text: &str) -> Option<String> {
     use base64::Engine as _;
@@ -99,24 +134,24 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn walk(value: &Value, key: &str, depth: usize, visit: &mut dyn FnMut(&str, &str)) {
-    if depth > MAX_DEPTH {
+fn walk(value: &Value, path: &Path<'_>, visit: &mut dyn FnMut(&Path<'_>, &str)) {
+    let depth = path.depth() + 1;
+    if depth > MAX_DEPTH + 1 {
         return;
     }
-    let below = |part: &str| dotted(key, part);
     match value {
-        Value::String(text) => visit(key, text),
+        Value::String(text) => visit(path, text),
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                walk(item, &below(&i.to_string()), depth + 1, visit);
+                walk(item, &Path::Item(path, i, depth), visit);
             }
         }
         Value::Object(map) => {
             for (name, item) in map {
                 // A secret may hide in a key too; the key itself is then not shown.
                 match secret_shape(name) {
-                    Some(_) => visit(key, name),
-                    None => walk(item, &below(name), depth + 1, visit),
+                    Some(_) => visit(path, name),
+                    None => walk(item, &Path::Key(path, name, depth), visit),
                 }
             }
         }

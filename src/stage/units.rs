@@ -126,6 +126,7 @@ impl<'f> Maker<'f> {
         let component = placed.component;
         let mut parts = base_context(self.cluster, placed);
         parts.insert("enabled", self.cluster.enabled.clone());
+        parts.insert("access", self.cluster.access.clone());
         let domain = Domain::cluster(self.cluster.id.clone());
         let prepared = self.context(component, parts);
         let (context, namespace) = match prepared {

@@ -61,6 +61,12 @@ impl Context {
         self.parts.get(name).map(Part::data)
     }
 
+    /// Returns the plain data behind a dotted name.
+    pub fn look_up(&self, path: &[String]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.get(first)?, |here, name| here.as_object()?.get(name))
+    }
+
     /// Returns every name with its plain data, sorted.
     pub fn names(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.parts.iter().map(|(name, part)| (*name, part.data()))

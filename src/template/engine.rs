@@ -1,7 +1,7 @@
 //! Evaluates expressions: strict, without I/O, with a small set of bounded filters.
 
 use super::scan::{Piece, Scanned};
-use super::{Context, meter};
+use super::{Context, meter, shapes};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::values::type_name;
 use crate::suggest::did_you_mean;
@@ -34,7 +34,7 @@ fn environment() -> Environment<'static> {
     env.set_debug(false);
     env.set_formatter(|out, _state, value| {
         let plain = to_json(value, 0)?;
-        out.write_str(&write_json_string(&plain)).map_err(Error::from)
+        shapes::print(out, plain, write_json_string).map_err(Error::from)
     });
     add_filters(&mut env);
     add_tests(&mut env);
@@ -247,6 +247,8 @@ fn number(value: &Item) -> Result<Number, Error> {
 pub struct Compiled {
     expression: minijinja::Expression<'static, 'static>,
     text: String,
+    /// The names of an expression that only looks something up, as `tenant.name`.
+    path: Option<Vec<String>>,
 }
 
 impl std::fmt::Debug for Compiled {
@@ -264,17 +266,30 @@ impl Compiled {
         let expression = ENVIRONMENT
             .compile_expression_owned(text.to_owned())
             .map_err(|e| Violation::error(format!("this is no expression: {}", detail(&e))).at(at.clone()))?;
-        Ok(Self { expression, text: text.to_owned() })
+        let names: Vec<String> = text.split('.').map(str::to_owned).collect();
+        let path = names.iter().all(|name| is_name(name)).then_some(names);
+        Ok(Self { expression, text: text.to_owned(), path })
     }
 
     /// Evaluates it to plain data.
     ///
     /// # Errors
     /// An undefined value, or a failing operation.
-    pub fn eval(&self, context: &Context, at: &Origin) -> Result<Value, Violation> {
+    pub fn eval(&self, context: &Context, at: impl FnOnce() -> Origin) -> Result<Value, Violation> {
+        if let Some(value) = self.path.as_deref().and_then(|path| context.look_up(path))
+            && meter::charge_for_data(value, MAX_OUTPUT, DEPTH)
+        {
+            return Ok(value.clone());
+        }
         let value = self.expression.eval(&context.item).and_then(|v| to_json(&v, 0));
-        value.map_err(|e| explain(&e, std::slice::from_ref(&self.text), context, at))
+        value.map_err(|e| explain(&e, std::slice::from_ref(&self.text), context, &at()))
     }
+}
+
+fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// A template with tags.

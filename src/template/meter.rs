@@ -7,6 +7,7 @@
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
+use serde_json::Value as Data;
 use std::cell::Cell;
 
 /// How many bytes of values one template may make for one unit, the intermediate ones counted.
@@ -45,6 +46,28 @@ pub fn charge(bytes: usize) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Charges for a copy of plain data, as much as the engine would. Returns false for data past the
+/// bounds, or an account that is empty: the engine has the words for it.
+pub fn charge_for_data(value: &Data, most: usize, depth: usize) -> bool {
+    let mut bytes = 0;
+    weigh(value, &mut bytes, depth) && bytes <= most && charge(bytes).is_ok()
+}
+
+fn weigh(value: &Data, bytes: &mut usize, depth: usize) -> bool {
+    *bytes += ITEM + value.as_str().map_or(0, str::len);
+    let mut below = |inner: &Data| depth > 0 && weigh(inner, bytes, depth - 1);
+    match value {
+        Data::Array(items) => items.iter().all(below),
+        Data::Object(map) => {
+            let keys: usize = map.keys().map(|key| ITEM + key.len()).sum();
+            let fits = map.values().all(&mut below);
+            *bytes += keys;
+            fits
+        }
+        _ => true,
+    }
 }
 
 /// Charges for a copy of a text.

@@ -6,6 +6,7 @@
 //! * [`scan`] cuts the text into literal parts, expressions and tags, and refuses what
 //!   could grow without bound.
 //! * [`skeleton`] parses the text once, with marks where expressions stand.
+//! * [`shapes`] does the same for each form that a template with tags takes.
 //! * [`engine`] evaluates expressions with a small, bounded set of filters.
 //!
 //! # How work is bounded
@@ -20,6 +21,7 @@ mod context;
 pub mod engine;
 pub mod meter;
 pub mod scan;
+mod shapes;
 pub mod skeleton;
 
 use crate::error::{Origin, Violation, Violations};
@@ -28,6 +30,7 @@ pub use context::{Context, Part};
 use engine::Engine;
 use scan::Scanned;
 use serde_json::Value;
+use shapes::Shapes;
 use skeleton::Skeleton;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,8 +50,8 @@ pub struct Template {
 enum Body {
     /// No block tags: parsed once, slots filled per unit.
     Skeleton(Skeleton),
-    /// With block tags: printed and parsed per unit.
-    Text(Box<Engine>),
+    /// With block tags: run per unit, and parsed once for each form that it takes.
+    Text(Box<Engine>, Shapes),
 }
 
 /// One object of a template with the line where it begins.
@@ -71,7 +74,7 @@ impl Template {
         scanned.check_quotes(&file)?;
         let body = if scanned.has_tags() {
             scanned.check_lines(&file)?;
-            Body::Text(Box::new(Engine::compile(&file, &scanned)?))
+            Body::Text(Box::new(Engine::compile(&file, &scanned)?), Shapes::default())
         } else {
             Body::Skeleton(Skeleton::parse(&file, &scanned)?)
         };
@@ -91,11 +94,35 @@ impl Template {
         meter::start();
         match &self.body {
             Body::Skeleton(skeleton) => skeleton.fill(&self.file, context),
-            Body::Text(engine) => {
-                let text = engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v])?;
-                self.parse_rendered(&text)
+            Body::Text(engine, shapes) => {
+                let run = || engine.render(&self.file, &self.scanned, context);
+                match shapes.make(&self.file, run).map_err(|v| vec![v])? {
+                    Some(made) => Ok(made),
+                    None => {
+                        meter::start();
+                        self.parse_rendered(&run().map_err(|v| vec![v])?)
+                    }
+                }
             }
         }
+    }
+
+    /// Makes the objects of a template with tags by printing and parsing it.
+    #[cfg(test)]
+    fn render_printed(&self, context: &Context) -> Result<Vec<Made>, Violations> {
+        meter::start();
+        let Body::Text(engine, _) = &self.body else { return self.render(context) };
+        let text = engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v])?;
+        self.parse_rendered(&text)
+    }
+
+    /// Makes the objects of a template with tags by filling its form, where that is possible.
+    #[cfg(test)]
+    fn render_filled(&self, context: &Context) -> Option<Result<Vec<Made>, Violations>> {
+        meter::start();
+        let Body::Text(engine, shapes) = &self.body else { return None };
+        let run = || engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v]);
+        shapes.make(&self.file, run).transpose()
     }
 
     fn parse_rendered(&self, text: &str) -> Result<Vec<Made>, Violations> {
@@ -141,6 +168,6 @@ impl Expression {
     /// An undefined value or a failing operation.
     pub fn eval(&self, context: &Context) -> Result<Value, Violation> {
         meter::start();
-        self.compiled.eval(context, &self.at)
+        self.compiled.eval(context, || self.at.clone())
     }
 }

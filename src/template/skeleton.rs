@@ -6,13 +6,22 @@ use super::{Context, Made, meter};
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Data, Limits, Mark, Node, Schema, read};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The documents of a template, and the expressions that stand in them.
+/// A template without tags: its documents, and the expressions that stand in them.
 #[derive(Debug)]
 pub struct Skeleton {
-    documents: Vec<(Bone, Mark)>,
+    documents: Documents,
     slots: Vec<(Compiled, u32)>,
+}
+
+/// Parsed text with marks: trees with slots.
+#[derive(Debug)]
+pub struct Documents {
+    documents: Vec<(Bone, Mark)>,
+    /// An alias can make one slot stand at several places.
+    each_once: bool,
 }
 
 /// A node of the tree.
@@ -40,12 +49,7 @@ impl Skeleton {
     /// What is no YAML, an expression inside other text, an expression that does not compile.
     pub fn parse(file: &Arc<str>, scanned: &Scanned) -> Result<Self, Violations> {
         let mut found = Violations::new();
-        let documents =
-            read(scanned.marked().as_bytes(), &Limits::inputs()).map_err(|e| vec![e.in_file(file)])?;
-        let mut bones = Vec::new();
-        for node in &documents {
-            bones.push((bone(node, file, &mut found), node.at));
-        }
+        let documents = Documents::parse(file, &scanned.marked(), &Limits::inputs());
         let mut slots = Vec::new();
         for (text, line) in scanned.slots() {
             match Compiled::new(text, &Origin::at(file.clone(), line, 0)) {
@@ -53,7 +57,14 @@ impl Skeleton {
                 Err(v) => found.push(v),
             }
         }
-        if found.is_empty() { Ok(Self { documents: bones, slots }) } else { Err(found) }
+        match documents {
+            Ok(documents) if found.is_empty() => Ok(Self { documents, slots }),
+            Ok(_) => Err(found),
+            Err(mut why) => {
+                why.append(&mut found);
+                Err(why)
+            }
+        }
     }
 
     /// Fills the slots for one unit. All failing expressions are reported.
@@ -64,7 +75,7 @@ impl Skeleton {
         let mut found = Violations::new();
         let mut values: Vec<Value> = Vec::with_capacity(self.slots.len());
         for (compiled, line) in &self.slots {
-            match compiled.eval(context, &Origin::at(file.clone(), *line, 0)) {
+            match compiled.eval(context, || Origin::at(file.clone(), *line, 0)) {
                 Ok(value) => values.push(value),
                 Err(v) => found.push(v),
             }
@@ -75,47 +86,112 @@ impl Skeleton {
         if !found.is_empty() {
             return Err(found);
         }
-        let filler = Filler { slots: &self.slots, values: &values, file };
-        self.documents
-            .iter()
-            .map(|(bone, mark)| {
-                let value = filler.fill(bone).map_err(|v| vec![v])?;
-                Ok(Made { value, at: Origin::at(file.clone(), mark.line, 0) })
-            })
-            .collect()
+        self.documents.fill(file, values, Some(&self.slots)).map_err(|v| vec![v])
+    }
+}
+
+impl Documents {
+    /// Parses a text in which marks stand for values.
+    ///
+    /// # Errors
+    /// What is no YAML, a mark inside other text.
+    pub fn parse(file: &Arc<str>, marked: &str, limits: &Limits) -> Result<Self, Violations> {
+        let mut found = Violations::new();
+        let nodes = read(marked.as_bytes(), limits).map_err(|e| vec![e.in_file(file)])?;
+        let documents: Vec<(Bone, Mark)> =
+            nodes.iter().map(|node| (bone(node, file, &mut found), node.at)).collect();
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let mut slots = Vec::new();
+        documents.iter().for_each(|(bone, _)| slots_of(bone, &mut slots));
+        slots.sort_unstable();
+        let each_once = slots.windows(2).all(|pair| pair[0] != pair[1]);
+        Ok(Self { documents, each_once })
+    }
+
+    /// Returns true if no value is repeated.
+    pub fn uses_each_once(&self) -> bool {
+        self.each_once
+    }
+
+    /// Puts values into the slots. The lines of the slots are named in errors, where there are any.
+    ///
+    /// # Errors
+    /// Keys that are no text, or that stand twice.
+    pub fn fill(
+        &self,
+        file: &Arc<str>,
+        values: Vec<Value>,
+        lines: Option<&[(Compiled, u32)]>,
+    ) -> Result<Vec<Made>, Violation> {
+        let mut filler = Filler { lines, values, each_once: self.each_once, file };
+        let made = self.documents.iter().map(|(bone, mark)| {
+            let at = match lines {
+                Some(_) => Origin::at(file.clone(), mark.line, 0),
+                // Lines of the output are not lines of the template once a block has run.
+                None => Origin::file(file.clone()),
+            };
+            Ok(Made { value: filler.fill(bone)?, at })
+        });
+        made.collect()
+    }
+}
+
+fn slots_of(bone: &Bone, slots: &mut Vec<usize>) {
+    match bone {
+        Bone::Fixed(_) => {}
+        Bone::Slot(slot) => slots.push(*slot),
+        Bone::List(items) => items.iter().for_each(|item| slots_of(item, slots)),
+        Bone::Map(entries) => {
+            for (joint, value) in entries {
+                if let Joint::Slot(slot) = joint {
+                    slots.push(*slot);
+                }
+                slots_of(value, slots);
+            }
+        }
     }
 }
 
 struct Filler<'a> {
-    slots: &'a [(Compiled, u32)],
-    values: &'a [Value],
+    lines: Option<&'a [(Compiled, u32)]>,
+    values: Vec<Value>,
+    each_once: bool,
     file: &'a Arc<str>,
 }
 
 impl Filler<'_> {
-    fn fill(&self, bone: &Bone) -> Result<Value, Violation> {
+    fn fill(&mut self, bone: &Bone) -> Result<Value, Violation> {
         Ok(match bone {
             Bone::Fixed(value) => value.clone(),
-            Bone::Slot(slot) => self.values[*slot].clone(),
+            Bone::Slot(slot) => self.value(*slot),
             Bone::List(items) => Value::Array(items.iter().map(|b| self.fill(b)).collect::<Result<_, _>>()?),
             Bone::Map(entries) => {
-                let mut map = Map::new();
+                let mut filled = Vec::with_capacity(entries.len());
                 for (joint, value) in entries {
-                    let key = self.key(joint)?;
-                    if map.insert(key.clone(), self.fill(value)?).is_some() {
-                        return Err(
-                            self.problem(joint, format!("the key `{key}` stands twice in the result"))
-                        );
-                    }
+                    filled.push((self.key(joint)?, self.fill(value)?));
+                }
+                let map: Map<String, Value> = filled.into_iter().collect();
+                if map.len() < entries.len() {
+                    return Err(self.twice(entries));
                 }
                 Value::Object(map)
             }
         })
     }
 
-    fn key(&self, joint: &Joint) -> Result<String, Violation> {
+    fn value(&mut self, slot: usize) -> Value {
+        match self.each_once {
+            true => std::mem::take(&mut self.values[slot]),
+            false => self.values[slot].clone(),
+        }
+    }
+
+    fn key(&mut self, joint: &Joint) -> Result<String, Violation> {
         match joint {
             Joint::Fixed(key, _) => Ok(key.clone()),
+            // Kept, to tell which key stands twice.
             Joint::Slot(slot) => match &self.values[*slot] {
                 Value::String(text) => Ok(text.clone()),
                 Value::Number(n) => Ok(n.to_string()),
@@ -127,9 +203,26 @@ impl Filler<'_> {
         }
     }
 
+    /// Returns the violation of the first key of a mapping that stands there already.
+    fn twice(&mut self, entries: &[(Joint, Bone)]) -> Violation {
+        let mut seen = BTreeSet::new();
+        for (joint, _) in entries {
+            match self.key(joint) {
+                Ok(key) if seen.contains(&key) => {
+                    return self.problem(joint, format!("the key `{key}` stands twice in the result"));
+                }
+                Ok(key) => {
+                    seen.insert(key);
+                }
+                Err(v) => return v,
+            }
+        }
+        Violation::error("a key stands twice in the result").at(Origin::file(self.file.clone()))
+    }
+
     fn problem(&self, joint: &Joint, message: String) -> Violation {
         let line = match joint {
-            Joint::Slot(slot) => self.slots[*slot].1,
+            Joint::Slot(slot) => self.lines.and_then(|lines| lines.get(*slot)).map_or(0, |(_, line)| *line),
             Joint::Fixed(_, line) => *line,
         };
         Violation::error(message).at(Origin::at(self.file.clone(), line, 0))

@@ -7,6 +7,8 @@
 //! Checked against `kubectl kustomize` in `tests/integration/yaml.rs`.
 
 use super::scalar::{reads_as_string, whole};
+use rayon::iter::ParallelIterator as _;
+use rayon::slice::ParallelSlice as _;
 use serde_json::{Map, Number, Value};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -22,10 +24,22 @@ pub fn write(value: &Value) -> String {
     out.out
 }
 
+/// Documents that one thread prints at a time where there are many.
+const AT_ONCE: usize = 128;
+
 /// Prints several documents separated by `---`.
 pub fn write_documents<'a>(values: impl IntoIterator<Item = &'a Value>) -> String {
-    let mut out = Emitter { out: String::new(), line_start: 0 };
-    for (i, value) in values.into_iter().enumerate() {
+    let values: Vec<&Value> = values.into_iter().collect();
+    if values.len() <= AT_ONCE {
+        return write_some(&values);
+    }
+    let parts: Vec<String> = values.par_chunks(AT_ONCE).map(write_some).collect();
+    parts.join("---\n")
+}
+
+fn write_some(values: &[&Value]) -> String {
+    let mut out = Emitter { out: String::with_capacity(512 * values.len()), line_start: 0 };
+    for (i, value) in values.iter().enumerate() {
         if i > 0 {
             out.out.push_str("---\n");
             out.line_start = out.out.len();
@@ -448,9 +462,17 @@ fn in_natural_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
 /// Compares keys as go-yaml does: runs of digits by their number, letters
 /// after all other signs.
 fn natural(a: &str, b: &str) -> Ordering {
-    let plain = |s: &str| s.bytes().all(|c| c.is_ascii_lowercase());
-    if plain(a) && plain(b) {
-        return a.cmp(b);
+    if a.is_ascii() && b.is_ascii() {
+        let Some((x, y)) = a.bytes().zip(b.bytes()).find(|(x, y)| x != y) else {
+            return a.len().cmp(&b.len());
+        };
+        match (x.is_ascii_alphabetic(), y.is_ascii_alphabetic()) {
+            (true, true) => return x.cmp(&y),
+            (true, false) => return Ordering::Greater,
+            (false, true) => return Ordering::Less,
+            // Numbers need what stands before them.
+            (false, false) => {}
+        }
     }
     let (x, y): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     for i in 0..x.len().min(y.len()) {

@@ -11,9 +11,10 @@ mod emit;
 mod node;
 mod parse;
 mod scalar;
+mod simple;
 mod timestamp;
 
 pub use emit::{write, write_documents, write_json_string};
 pub use node::{Data, Entry, Mark, Node, Scalar};
-pub use parse::{Limits, YamlError, read, read_one};
-pub use scalar::Schema;
+pub use parse::{Limits, YamlError, is_simple, read, read_in_full, read_one};
+pub use scalar::{Schema, is_text};

@@ -1,7 +1,7 @@
 //! The tree that reading gives: every node knows its place.
 
 use super::parse::YamlError;
-use super::scalar::{Schema, resolve};
+use super::scalar::{Schema, resolve, resolve_owned};
 use serde_json::{Map, Value};
 
 /// A place in one document stream; both count from 1.
@@ -133,6 +133,27 @@ impl Node {
                 let mut map = Map::new();
                 for e in entries {
                     map.insert(e.key.clone(), e.value.to_value(schema)?);
+                }
+                Value::Object(map)
+            }
+        })
+    }
+
+    /// Turns the node into a value, as [`Node::to_value`] does, without copying its texts.
+    ///
+    /// # Errors
+    /// As [`Node::to_value`].
+    pub fn into_value(self, schema: Schema) -> Result<Value, YamlError> {
+        let at = self.at;
+        Ok(match self.data {
+            Data::Scalar(s) => resolve_owned(s, schema).map_err(|message| YamlError::new(at, message))?,
+            Data::Seq(items) => {
+                Value::Array(items.into_iter().map(|n| n.into_value(schema)).collect::<Result<_, _>>()?)
+            }
+            Data::Map(entries) => {
+                let mut map = Map::new();
+                for e in entries {
+                    map.insert(e.key, e.value.into_value(schema)?);
                 }
                 Value::Object(map)
             }

@@ -1,6 +1,7 @@
 //! From bytes to [`Node`]s, within bounds.
 
 use super::node::{Data, Entry, Mark, Node, Scalar};
+use super::simple;
 use crate::error::{Origin, Violation};
 use serde_yaml::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::collections::HashMap;
@@ -89,7 +90,23 @@ impl YamlError {
 /// The first thing that is not YAML, is not UTF-8, or exceeds the limits.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Vec<Node>, YamlError> {
     let text = decode(bytes, limits)?;
-    Builder::new(text, limits).documents()
+    match simple::read(text, limits) {
+        Some(documents) => Ok(documents),
+        None => Builder::new(text, limits).documents(),
+    }
+}
+
+/// Reads as [`read`] does, always with the full parser: what the quick reader is held to.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in_full(bytes: &[u8], limits: &Limits) -> Result<Vec<Node>, YamlError> {
+    Builder::new(decode(bytes, limits)?, limits).documents()
+}
+
+/// Returns true if [`read`] needs the quick reader alone for this text.
+pub fn is_simple(bytes: &[u8], limits: &Limits) -> bool {
+    decode(bytes, limits).is_ok_and(|text| simple::read(text, limits).is_some())
 }
 
 /// Reads a text that must hold exactly one document.

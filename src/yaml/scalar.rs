@@ -44,6 +44,19 @@ pub(super) fn resolve(s: &Scalar, schema: Schema) -> Result<Value, String> {
     Ok(if s.plain { plain(&s.text, schema) } else { Value::String(s.text.clone()) })
 }
 
+/// As [`resolve`], keeping the text of a string.
+pub(super) fn resolve_owned(s: Scalar, schema: Schema) -> Result<Value, String> {
+    match s.tag {
+        None if !s.plain || is_text(&s.text, schema) => Ok(Value::String(s.text)),
+        _ => resolve(&s, schema),
+    }
+}
+
+/// Returns true if a plain scalar of this text is a string to a reader.
+pub fn is_text(text: &str, schema: Schema) -> bool {
+    special(text, schema).is_none()
+}
+
 /// Returns true if a plain scalar of this text would be read as a string by a YAML 1.1
 /// and by a YAML 1.2 reader alike.
 pub(super) fn reads_as_string(text: &str) -> bool {

@@ -1,6 +1,7 @@
 //! deploy/: what `kubectl apply -k deploy/` would send.
 
 use super::common::{kubectl_kustomize, program, project};
+use super::support::fleet::Fleet;
 use hydrant::yaml;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -158,4 +159,32 @@ fn missing(path: &str, ours: &Value, theirs: &Value) -> Vec<String> {
         _ if ours == theirs => Vec::new(),
         _ => vec![path.to_owned()],
     }
+}
+
+#[test]
+fn the_form_for_ssh_mounts_key_and_known_hosts_and_lets_port_22_out() {
+    // As a user switches it on: the line is there, behind a comment sign.
+    let deploy = Fleet::copy_of(&project("deploy"));
+    let text = std::fs::read_to_string(deploy.path().join("kustomization.yaml")).unwrap();
+    assert!(text.contains("# components: [ssh]"));
+    deploy.write("kustomization.yaml", &text.replace("# components: [ssh]", "components: [ssh]"));
+    let Some(built) = kubectl_kustomize(&deploy.path()) else { return };
+    let objects = objects(&built.expect("deploy/ with ssh builds"));
+    let pod = &the(&objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let container = containers(pod).next().unwrap();
+    let env: Vec<&str> =
+        container["env"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
+    assert!(
+        env.contains(&"HYDRANT_GIT_SSH_KEY_FILE") && env.contains(&"HYDRANT_GIT_KNOWN_HOSTS_FILE"),
+        "{env:?}"
+    );
+    assert!(!env.iter().any(|name| name.starts_with("HYDRANT_GIT_PASSWORD")), "{env:?}");
+    let volumes = pod["volumes"].as_array().unwrap();
+    let secret = &volumes.iter().find(|v| v["name"] == "git-credentials").unwrap()["secret"];
+    assert_eq!(secret["secretName"], "hydrant-git-ssh");
+    assert_eq!(secret["defaultMode"], 0o440);
+    let items = json!([{"key": "key", "path": "key"}, {"key": "known_hosts", "path": "known_hosts"}]);
+    assert_eq!(secret["items"], items);
+    let ports = the(&objects, "NetworkPolicy")["spec"]["egress"].to_string();
+    assert!(ports.contains("22") && ports.contains("443"), "{ports}");
 }

@@ -318,6 +318,27 @@ fn credentials_come_from_the_environment_or_from_files() {
     assert_eq!(shown(&[]), None);
     assert_eq!(shown(&[("HYDRANT_GIT_USERNAME", "u"), ("HYDRANT_GIT_PASSWORD", "p")]), pair("u", "p"));
     assert_eq!(shown(&[("HYDRANT_GIT_PASSWORD_FILE", &token)]), pair("git", "from-file"));
+    // Every name, alone and as a file.
+    for user in ["HYDRANT_GIT_USERNAME", "GITOPS_REPO_USERNAME"] {
+        let (password, others): (&str, &[&str]) = match user {
+            "HYDRANT_GIT_USERNAME" => ("HYDRANT_GIT_PASSWORD", &[]),
+            _ => ("GITOPS_REPO_PASSWORD", &["GITOPS_REPO_PAT"]),
+        };
+        for password in [&[password][..], others].concat() {
+            let (user_file, password_file) = (format!("{user}_FILE"), format!("{password}_FILE"));
+            assert_eq!(shown(&[(user, "u"), (password, "p")]), pair("u", "p"), "{user} {password}");
+            assert_eq!(
+                shown(&[(&user_file, &token), (&password_file, &token)]),
+                pair("from-file", "from-file"),
+                "{user_file} {password_file}"
+            );
+            assert_eq!(shown(&[(password, "p")]), pair("git", "p"), "{password}");
+            assert!(read(&[(password, "p"), (&password_file, &token)]).is_err(), "{password}");
+            assert_eq!(shown(&[(password, ""), (&password_file, "")]), None, "empty is unset: {password}");
+        }
+    }
+    let bound = read(&[("HYDRANT_GIT_PASSWORD", "p"), ("HYDRANT_GIT_HOST", "git.example")]);
+    assert_eq!(bound.unwrap().unwrap().host.as_deref(), Some("git.example"));
     assert_eq!(
         shown(&[("GITOPS_REPO_USERNAME", "u"), ("GITOPS_REPO_PASSWORD", "p"), ("GITOPS_REPO_PAT", "t")]),
         pair("u", "t")

@@ -317,6 +317,8 @@ fn last_of_ours(repo: &Repository, head: &hydrant::edge::git::Commit) -> Option<
         roots: &roots,
         unit_of: &|path| Some(path.to_owned()),
         held: &|_| Ok(BTreeMap::new()),
+        env: None,
+        proposals: &[],
     };
     settle_branch(repo, head, &us).unwrap().map(|settlements| settlements.last.id)
 }

@@ -47,7 +47,14 @@ fn mark(held: &Held) -> String {
 fn settle(repo: &mut Repository, branch: &str) -> Option<Settlements> {
     let tip = repo.fetch(branch).unwrap();
     let roots = [ROOT.to_owned()];
-    let us = Ownership { fleet: "default", roots: &roots, unit_of: &unit_of, held: &held };
+    let us = Ownership {
+        fleet: "default",
+        roots: &roots,
+        unit_of: &unit_of,
+        held: &held,
+        env: None,
+        proposals: &[],
+    };
     tip.head().and_then(|head| settle_branch(repo, head, &us).unwrap())
 }
 

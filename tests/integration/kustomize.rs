@@ -135,6 +135,42 @@ fn secrets_are_generated_in_build_alone() {
 }
 
 #[test]
+fn a_transformer_that_moves_objects_is_refused_on_the_env_level_wherever_it_is_written() {
+    let prefix = "apiVersion: builtin\nkind: PrefixTransformer\nmetadata: {name: p}\nprefix: a-\nfieldSpecs: [{path: metadata/name}]\n";
+    let hash = "apiVersion: builtin\nkind: HashTransformer\nmetadata: {name: h}\n";
+    let list = [
+        ("kustomization.yaml", "transformers: [p.yaml, more]\n"),
+        ("p.yaml", prefix),
+        ("more/kustomization.yaml", "resources: [h.yaml]\n"),
+        ("more/h.yaml", hash),
+    ];
+    let wrong = refused(Level::Env, &list);
+    let text = said(&wrong);
+    assert_eq!(wrong.len(), 2, "{text}");
+    assert!(text.starts_with("fleet/p.yaml:1:1: transformers: a PrefixTransformer moves objects"), "{text}");
+    assert!(text.contains("fleet/more/h.yaml:1:1: transformers: a HashTransformer moves objects"), "{text}");
+    let (objects, _) = overlay(Level::Component, &list).apply(vec![service()]).expect("a component may");
+    assert_eq!(objects[0]["metadata"]["name"], "a-web");
+}
+
+#[test]
+fn no_way_round_generates_a_secret_in_an_overlay() {
+    let generator =
+        "apiVersion: builtin\nkind: SecretGenerator\nmetadata: {name: s}\nliterals: [a=hidden-value]\n";
+    let list = [
+        ("kustomization.yaml", "generators: [s.yaml]\nresources: [base]\n"),
+        ("s.yaml", generator),
+        ("base/kustomization.yaml", "secretGenerator:\n- name: s\n  literals: [a=hidden-value]\n"),
+    ];
+    let wrong = refused(Level::Component, &list);
+    let text = said(&wrong);
+    assert_eq!(wrong.len(), 2, "{text}");
+    assert!(text.contains("fleet/base/kustomization.yaml:1:1: secretGenerator"), "{text}");
+    assert!(text.contains("fleet/s.yaml:1:1: generators"), "{text}");
+    assert!(!text.contains("hidden-value"), "{text}");
+}
+
+#[test]
 fn a_component_inside_an_env_overlay_keeps_to_the_same_limits() {
     let list = [
         ("env/kustomization.yaml", "components: [../part]\n"),

@@ -2,21 +2,26 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod argocd;
+mod argocd_access;
 mod catalog;
 mod commit;
 mod common;
 mod deploy;
+mod destinations;
 mod determinism;
 mod firewall;
 mod git_crash;
 mod git_fleet;
+mod git_helper;
 mod git_http;
 mod git_local;
 mod git_notes;
 mod git_settle;
+mod git_sign;
 mod git_ssh;
 mod kustomize;
 mod load;
+mod merge_request;
 mod overlay_corpus;
 mod overlay_fields;
 mod overlay_objects;
@@ -40,3 +45,4 @@ mod tenants_types;
 mod types;
 mod yaml;
 mod yaml_out;
+mod yaml_simple;

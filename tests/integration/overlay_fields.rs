@@ -47,7 +47,7 @@ fn field(
         2 => Entry::is("namespace", json!(format!("{}-{}", dice.pick(&["harbour", "pier"]), owner.id))),
         3 => Entry::key(
             "commonLabels",
-            dice.pick(&["mark", "part", "example.com/part"]),
+            dice.pick(&["mark", "part", "example.com/part", "app", "team", "zone", "made"]),
             json!(odd_label(dice)),
         ),
         4 => Entry::key(

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::fault::{Class, Fault, FaultKind};
 use super::retry::Backoff;
 use super::settings::Timing;
-use crate::model::sync::{AppRef, Failure, SyncResult};
+use crate::model::sync::{AppRef, Failure, SyncResult, policy};
 use crate::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -157,7 +157,7 @@ impl Session {
             "account `{account}` has no right to `{action}` Application {}/{}",
             app.project, app.name
         ))
-        .mend(policy_lines(&account, &app.project))
+        .mend(policy::mend(&account, &app.project, &app.name))
         .outside()
     }
 
@@ -179,17 +179,4 @@ impl Session {
             format!("{mend}; `kubectl apply -f …/bootstrap/root-app.yaml` creates what the repository has");
         Failure::permanent(fault.text.clone()).mend(mend).into()
     }
-}
-
-/// Returns the policy lines that give an account what the agent needs in a project: no
-/// wildcard beyond it, no `delete`, no `override`.
-pub fn policy_lines(account: &str, project: &str) -> String {
-    if account.starts_with("proj:") {
-        return format!(
-            "in AppProject `{project}`, role of the token:\np, {account}, applications, get, {project}/*, allow\np, {account}, applications, sync, {project}/*, allow"
-        );
-    }
-    format!(
-        "in ConfigMap argocd-rbac-cm, key policy.csv:\np, role:hydrant, applications, get, {project}/*, allow\np, role:hydrant, applications, sync, {project}/*, allow\ng, {account}, role:hydrant"
-    )
 }

@@ -85,7 +85,7 @@ impl Credentials {
     /// Returns the credentials if this server may see them.
     ///
     /// Over plain HTTP only this machine may, unless `over_plain_http`.
-    pub(super) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
+    pub(in crate::edge) fn for_server(&self, url: &Url, over_plain_http: bool) -> Result<Option<&Self>> {
         if self
             .host
             .as_deref()
@@ -110,8 +110,19 @@ impl Credentials {
     }
 }
 
+/// Reads what a key is encrypted with from a variable or its `_FILE` form.
+///
+/// # Errors
+/// Both forms at once, and a file that cannot be read.
+pub fn passphrase(name: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Secret>> {
+    Ok(value(&variable, name)?.map(Secret::new))
+}
+
 /// Reads a variable, or the file that its `_FILE` form names.
-pub(super) fn value(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<String>> {
+pub(in crate::edge) fn value(
+    variable: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<String>> {
     let direct = variable(name).filter(|text| !text.is_empty());
     let file_name = format!("{name}_FILE");
     let file = variable(&file_name).filter(|text| !text.is_empty());

@@ -1,14 +1,18 @@
 //! What happened on a branch before its head: our commits, and those of others since.
 
+use super::proposal::{is_whole, quotes};
 use super::repository::{GitTree, Repository};
 use super::store::Commit;
 use crate::error::Result;
-use crate::model::tree::{BaseTree, EntryKind, ObjectId};
+use crate::model::tree::{BaseTree, Entry, EntryKind, ObjectId};
 use crate::stage::settle::{By, Foreign, Held, Question, Settled, Verdict, settle};
 use std::collections::{BTreeSet, BinaryHeap};
 
 /// The trailer by which a commit of ours is known; its value is the fleet.
 pub const FLEET_TRAILER: &str = "Hydrant-Fleet";
+
+/// The trailer with the environments that a commit of ours is about, where not about all.
+pub const ENVIRONMENTS_TRAILER: &str = "Hydrant-Environments";
 
 /// How many commits of ours are looked through for a state of before.
 const OUR_PAST: usize = 100;
@@ -27,13 +31,21 @@ pub struct Ownership<'a> {
     pub unit_of: &'a dyn Fn(&str) -> Option<String>,
     /// Reads what the marks of a tree hold.
     pub held: &'a dyn Fn(&dyn BaseTree) -> Result<Held>,
+    /// The environment that all the folders are of, where environments are delivered apart;
+    /// a commit of ours that is only about others is then none.
+    pub env: Option<&'a str>,
+    /// Our commits on the branch of a merge request, the newest first: a merge or squash whose
+    /// folders are those of one counts as ours.
+    pub proposals: &'a [Commit],
 }
 
 /// A branch after settling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlements {
-    /// Our last commit on the branch.
+    /// Our last commit on the branch, or the merge or squash of a proposal of ours.
     pub last: Commit,
+    /// The commit of ours that it stands for; its trailers tell where it came from.
+    pub made: Commit,
     /// What the marks held at that commit.
     pub held: Held,
     /// What others did since.
@@ -48,14 +60,16 @@ pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Re
     if head.trailer(FLEET_TRAILER) != Some(us.fleet) {
         repo.bridge(&head.id, us.fleet);
     }
-    let mut looked = Look::start(repo, head);
-    let Some(last) = looked.last_of_ours(us, marked(repo, head, us)?)? else { return Ok(None) };
+    let mine = Mine::of(repo, us)?;
+    let looked = Look { repo, head: head.clone() };
+    let Some(found) = looked.last_of_ours(&mine, marked(repo, head, us)?)? else { return Ok(None) };
+    let Found { last, made, .. } = found;
     let ours = repo.tree(Some(last.id))?;
     let held = (us.held)(&ours)?;
     let mut settled = Settled::default();
     if last.id != head.id && touched(&ours, &repo.tree(Some(head.id))?, us.roots)? {
         let foreign = looked.since(&last)?;
-        let mut past = Past::start(repo, &last);
+        let mut past = Past::start(repo, &mine, &last);
         past.add_reverted(&foreign)?;
         loop {
             settled = ask(repo, head, &last, &foreign, &past, us, &held)?;
@@ -66,7 +80,7 @@ pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Re
             }
         }
     }
-    Ok(Some(Settlements { last, held, settled }))
+    Ok(Some(Settlements { last, made, held, settled }))
 }
 
 fn ask(
@@ -162,45 +176,138 @@ fn parents(repo: &Repository, commit: &Commit) -> Result<Vec<Commit>> {
     Ok(found)
 }
 
+/// Tells which commits are ours.
+struct Mine<'r> {
+    repo: &'r Repository,
+    us: &'r Ownership<'r>,
+    /// What stands in our folders at each proposal.
+    folders: Vec<Vec<Option<Entry>>>,
+}
+
+impl<'r> Mine<'r> {
+    fn of(repo: &'r Repository, us: &'r Ownership<'r>) -> Result<Self> {
+        let mut mine = Self { repo, us, folders: Vec::new() };
+        for proposal in us.proposals {
+            mine.folders.push(mine.folders_at(proposal)?);
+        }
+        Ok(mine)
+    }
+
+    fn folders_at(&self, commit: &Commit) -> Result<Vec<Option<Entry>>> {
+        let tree = self.repo.tree(Some(commit.id))?;
+        self.us.roots.iter().map(|root| tree.entry(root)).collect()
+    }
+
+    /// Returns true if a commit says that it is ours, and is what it says.
+    fn says_so(&self, commit: &Commit) -> Result<bool> {
+        if let Some(env) = self.us.env {
+            let about = commit.message.lines().find_map(|line| {
+                let (key, envs) = line.trim().split_once(':')?;
+                key.eq_ignore_ascii_case(ENVIRONMENTS_TRAILER).then_some(envs)
+            });
+            if about.is_some_and(|envs| !envs.split_whitespace().any(|e| e == env)) {
+                return Ok(false);
+            }
+        }
+        if commit.trailer(FLEET_TRAILER) == Some(self.us.fleet) {
+            return is_whole(self.repo, commit);
+        }
+        quotes(self.repo, commit, self.us.fleet)
+    }
+
+    /// Returns the newest proposal, as a number from the newest on, whose folders a commit has.
+    fn alike(&self, commit: &Commit, open: impl Fn(usize) -> bool) -> Result<Option<usize>> {
+        if self.folders.is_empty() {
+            return Ok(None);
+        }
+        let here = self.folders_at(commit)?;
+        let some = here.iter().any(Option::is_some);
+        Ok((0..self.folders.len()).find(|n| some && open(*n) && self.folders.get(*n) == Some(&here)))
+    }
+
+    /// Returns true if a commit is ours, or has the folders of any proposal of ours.
+    fn has(&self, commit: &Commit) -> Result<bool> {
+        Ok(self.says_so(commit)? || self.alike(commit, |_| true)?.is_some())
+    }
+}
+
+/// Our last commit, as it was found.
+struct Found {
+    last: Commit,
+    made: Commit,
+    /// The number of the proposal, if it was told by its folders.
+    proposal: Option<usize>,
+}
+
 /// The search for our last commit.
 struct Look<'r> {
     repo: &'r Repository,
     head: Commit,
 }
 
-impl<'r> Look<'r> {
-    fn start(repo: &'r Repository, head: &Commit) -> Self {
-        Self { repo, head: head.clone() }
-    }
-
+impl Look<'_> {
     /// Returns our newest commit: the one that contains all others of ours.
-    fn last_of_ours(&mut self, us: &Ownership<'_>, marked: bool) -> Result<Option<Commit>> {
+    fn last_of_ours(&self, mine: &Mine<'_>, marked: bool) -> Result<Option<Found>> {
         let limit = if marked { LOOK_BACK } else { LOOK_BACK_UNMARKED };
+        let proposals = mine.us.proposals;
+        // A proposal can only have been merged after the target's commit that it was made on.
+        let mut open = vec![true; proposals.len()];
         let mut walk = Walk::from(&self.head);
-        let mut found: Option<Commit> = None;
+        let mut found: Option<Found> = None;
         for _ in 0..limit {
             let Some((seconds, id)) = walk.heap.pop() else { break };
             // Ours are never older than their parents, so what is older than the one found
             // cannot contain it.
-            if found.as_ref().is_some_and(|found| seconds < found.seconds) {
+            if found.as_ref().is_some_and(|f| f.proposal.is_none() && seconds < f.last.seconds) {
                 break;
             }
             let commit = self.repo.store.commit(&id)?;
-            if commit.trailer(FLEET_TRAILER) == Some(us.fleet) {
+            if mine.says_so(&commit)? {
                 let newer = match &found {
-                    Some(other) => self.repo.descends(&commit.id, &other.id)?,
+                    Some(Found { proposal: Some(n), .. }) => {
+                        let told = proposals.get(*n).map(|p| p.id);
+                        told.is_none_or(|told| told == commit.id) || !self.known(told, &commit.id)?
+                    }
+                    Some(other) => self.repo.descends(&commit.id, &other.last.id)?,
                     None => true,
                 };
                 if newer {
-                    found = Some(commit);
+                    found = Some(Found { last: commit.clone(), made: commit, proposal: None });
                 }
                 continue;
+            }
+            for (n, proposal) in proposals.iter().enumerate() {
+                if proposal.parents.last() == Some(&id)
+                    && let Some(open) = open.get_mut(n)
+                {
+                    *open = false;
+                }
+            }
+            let best = found.as_ref().map_or(proposals.len(), |f| f.proposal.unwrap_or(0));
+            let is_open = |n: usize| n < best && open.get(n) == Some(&true);
+            if let Some(n) = mine.alike(&commit, is_open)?
+                && let Some(made) = proposals.get(n)
+            {
+                found = Some(Found { last: commit.clone(), made: made.clone(), proposal: Some(n) });
+            }
+            // A newer proposal may have been merged before: then this one was put back since.
+            let best = found.as_ref().and_then(|f| f.proposal);
+            if best.is_some_and(|best| !open.iter().take(best).any(|open| *open)) {
+                break;
             }
             for parent in parents(self.repo, &commit)? {
                 walk.push(&parent);
             }
         }
         Ok(found)
+    }
+
+    /// Returns true if a commit contains another, as far as the history is here.
+    fn known(&self, commit: Option<ObjectId>, ancestor: &ObjectId) -> Result<bool> {
+        match commit {
+            Some(commit) => self.repo.descends(&commit, ancestor),
+            None => Ok(false),
+        }
     }
 
     /// Returns the commits that the head has and our last one has not, the newest first.
@@ -234,18 +341,18 @@ struct Past<'r> {
     from_nothing: bool,
     walk: Walk,
     ours: usize,
-    fleet: Option<String>,
+    mine: &'r Mine<'r>,
 }
 
 impl<'r> Past<'r> {
-    fn start(repo: &'r Repository, last: &Commit) -> Self {
+    fn start(repo: &'r Repository, mine: &'r Mine<'r>, last: &Commit) -> Self {
         let mut past = Self {
             repo,
             states: BTreeSet::new(),
             from_nothing: false,
             walk: Walk::from(last),
             ours: 0,
-            fleet: last.trailer(FLEET_TRAILER).map(str::to_owned),
+            mine,
         };
         past.add(last);
         past
@@ -268,7 +375,7 @@ impl<'r> Past<'r> {
             }
             if self.repo.store.has(&id) {
                 let commit = self.repo.store.commit(&id)?;
-                if commit.trailer(FLEET_TRAILER) == self.fleet.as_deref() {
+                if self.mine.has(&commit)? {
                     // What it found may lie beyond the edge.
                     parents(self.repo, &commit)?;
                     self.add(&commit);
@@ -292,7 +399,7 @@ impl<'r> Past<'r> {
             for parent in parents(self.repo, &commit)? {
                 self.walk.push(&parent);
             }
-            if commit.trailer(FLEET_TRAILER) == self.fleet.as_deref() {
+            if self.mine.has(&commit)? {
                 self.ours += 1;
                 self.add(&commit);
             }

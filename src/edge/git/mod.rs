@@ -8,24 +8,28 @@
 //! * [`Repository`]: fetch, tree, commit, push.
 //! * [`settle_branch`]: what others committed since our last commit.
 //! * [`publish`]: the loop around them that survives lost races.
+//! * [`propose`]: the same for the branch of a merge request.
 //! * [`Along`]: the note and the reference that go along with a commit.
 
 mod ancestry;
 mod beside;
 mod clock;
-mod credentials;
+pub(in crate::edge) mod credentials;
+mod helper;
 mod history;
 mod local;
 mod loose;
 mod mirror;
 mod pack;
+mod proposal;
 mod publish;
 mod reference;
 mod remote;
 mod repository;
 mod server;
 mod settings;
-mod smart;
+mod signing;
+pub(in crate::edge) mod smart;
 mod ssh;
 mod store;
 mod write;
@@ -33,12 +37,14 @@ mod write;
 pub use ancestry::{Ancestry, ancestry};
 pub use beside::{Along, Made, NOTES, Note, Noted, reference_of};
 pub use clock::{Clock, SystemClock};
-pub use credentials::Credentials;
-pub use history::{FLEET_TRAILER, Ownership, Settlements, settle_branch};
+pub use credentials::{Credentials, passphrase};
+pub use history::{ENVIRONMENTS_TRAILER, FLEET_TRAILER, Ownership, Settlements, settle_branch};
+pub use proposal::{PROPOSAL_TRAILER, ProposalBranch, Proposed, changed, digest, propose};
 pub use publish::{Landed, Proposal, Publication, Revision, publish, publish_along};
 pub use remote::Remote;
-pub use repository::{GitTree, Pushed, Repository, Tip};
+pub use repository::{GitTree, Glance, Pushed, Repository, Tip};
 pub use settings::GitSettings;
+pub use signing::Signer;
 pub use ssh::{KeySource, SshAddress, SshSettings};
 pub use store::Commit;
 pub use write::Signature;

@@ -120,6 +120,15 @@ fn publish_branch<F>(
 where
     F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
 {
+    until_done(repo, to, |repo, so_far| one_try(repo, to, along, so_far, &mut make))
+}
+
+/// Tries until it is done, refused, told to stop, or out of time.
+pub(super) fn until_done<T>(
+    repo: &mut Repository,
+    to: &Publication,
+    mut one_try: impl FnMut(&mut Repository, &mut SoFar) -> Result<Step<T>>,
+) -> Result<T> {
     let clock = std::sync::Arc::clone(&repo.clock);
     let deadline = clock.now() + to.deadline;
     let mut so_far = SoFar::default();
@@ -129,8 +138,8 @@ where
         if clock.stopping() {
             return Err(Error::external("nothing was delivered: the run was told to stop"));
         }
-        let failed = match one_try(repo, to, along, &mut so_far, &mut make) {
-            Ok(Step::Done(revision, moves)) => return Ok((revision, moves)),
+        let failed = match one_try(repo, &mut so_far) {
+            Ok(Step::Done(done)) => return Ok(done),
             Ok(Step::Again(why)) => why,
             // Once: a mirror that is damaged again at once has another fault.
             Err(error) if !renewed => {
@@ -152,17 +161,16 @@ where
 
 /// What earlier tries of this publication found.
 #[derive(Default)]
-struct SoFar {
-    tries: u32,
+pub(super) struct SoFar {
+    pub(super) tries: u32,
     /// The head of the last try.
-    seen: Option<ObjectId>,
+    pub(super) seen: Option<ObjectId>,
     /// Commits of ours of which it is not known whether they landed, each with its base.
-    in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
+    pub(super) in_doubt: Vec<(ObjectId, Option<ObjectId>)>,
 }
 
-enum Step {
-    /// With what did not move along; none if all of it did.
-    Done(Revision, Option<Vec<Move>>),
+pub(super) enum Step<T> {
+    Done(T),
     /// Why it has to be tried again.
     Again(String),
 }
@@ -173,7 +181,7 @@ fn one_try<F>(
     along: Option<&Along<'_>>,
     so_far: &mut SoFar,
     make: &mut F,
-) -> Result<Step>
+) -> Result<Step<(Revision, Option<Vec<Move>>)>>
 where
     F: FnMut(&Repository, Option<&Commit>) -> Result<Option<Proposal>>,
 {
@@ -185,7 +193,8 @@ where
     check_history(repo, to, so_far.seen, head)?;
     let on = head.map(|c| c.id);
     so_far.seen = on.or(so_far.seen);
-    let done = |commit, base, landed| Ok(Step::Done(Revision { commit, base, landed, tries }, Some(vec![])));
+    let done =
+        |commit, base, landed| Ok(Step::Done((Revision { commit, base, landed, tries }, Some(vec![]))));
     if let Some(head) = on {
         // A change that arrived although we were not told is not made twice.
         for (commit, base) in &so_far.in_doubt {
@@ -206,7 +215,7 @@ where
             let revision = Revision { commit: Some(commit), base: on, landed: Landed::Pushed, tries };
             // Without a note among them, why there is none is yet to be told.
             let whole = all && (along.is_none() || moves.iter().any(Move::is_note));
-            Ok(Step::Done(revision, (!whole).then(|| if all { Vec::new() } else { moves })))
+            Ok(Step::Done((revision, (!whole).then(|| if all { Vec::new() } else { moves }))))
         }
         Pushed::Refused(text) => Err(refused(repo, to, &text)),
         Pushed::Raced => Ok(Step::Again("somebody else was faster each time".into())),
@@ -245,7 +254,7 @@ fn check_branch(repo: &Repository, to: &Publication, tip: &Tip) -> Result<()> {
 }
 
 /// Stops when the branch lost a commit that we saw on it.
-fn check_history(
+pub(super) fn check_history(
     repo: &Repository,
     to: &Publication,
     seen: Option<ObjectId>,
@@ -263,6 +272,6 @@ fn check_history(
     Err(Error::guard(error).hint("if that was meant, run again"))
 }
 
-fn refused(repo: &Repository, to: &Publication, text: &str) -> Error {
+pub(super) fn refused(repo: &Repository, to: &Publication, text: &str) -> Error {
     Error::guard(format!("{} refuses the change to branch `{}`: {text}", repo.remote, to.branch))
 }

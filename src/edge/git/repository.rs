@@ -8,10 +8,12 @@ use super::pack::PackWriter;
 use super::remote::Remote;
 use super::server::{Server, Swap};
 use super::settings::GitSettings;
+use super::signing::Signer;
 use super::store::{Commit, Store};
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// What a branch is at.
@@ -36,6 +38,15 @@ impl Tip {
             _ => None,
         }
     }
+}
+
+/// A branch that may have been deleted or rewritten since it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its newest commit, if it is there.
+    pub head: Option<Commit>,
+    /// Where it was when it was last seen, if it is gone and that commit is still at hand.
+    pub before: Option<ObjectId>,
 }
 
 /// What became of a push.
@@ -64,6 +75,10 @@ pub struct Repository {
     pub(super) clock: Arc<dyn Clock + Send + Sync>,
     pub(super) server: Option<Server>,
     created: bool,
+    committer: Option<(String, String)>,
+    signer: Option<Arc<Signer>>,
+    /// It has signed once.
+    signer_works: Cell<bool>,
     /// What is known of notes and of the fleet's own reference.
     pub(super) beside: Beside,
 }
@@ -93,7 +108,17 @@ impl Repository {
                 (store, Some(server), false)
             }
         };
-        Ok(Self { store, remote: remote.clone(), clock, server, created, beside: Beside::default() })
+        Ok(Self {
+            store,
+            remote: remote.clone(),
+            clock,
+            server,
+            created,
+            committer: settings.committer.clone(),
+            signer: settings.signer.clone(),
+            signer_works: Cell::new(false),
+            beside: Beside::default(),
+        })
     }
 
     /// Sets a damaged mirror aside and opens a fresh one; false if nothing is damaged or the
@@ -124,6 +149,17 @@ impl Repository {
         match &self.server {
             Some(server) => server.tip(&self.store, branch, &name, self.clock.as_ref()),
             None => local::tip(&self.store, &name),
+        }
+    }
+
+    /// Reads what a branch that comes and goes is at now: the branch of a merge request, which
+    /// forges delete and rewrite. Neither is an error here.
+    pub fn glance(&mut self, branch: &str) -> Result<Glance> {
+        let name = full_name(branch)?;
+        self.store.refresh()?;
+        match &self.server {
+            Some(server) => server.glance(&self.store, branch, &name, self.clock.as_ref()),
+            None => Ok(Glance { head: local::tip(&self.store, &name)?.head().cloned(), before: None }),
         }
     }
 
@@ -176,18 +212,37 @@ impl Repository {
         message: &str,
         who: &Signature,
     ) -> Result<ObjectId> {
-        self.commit_with(on, edits, message, who, &mut |_, _| Ok(()))
+        let parents: Vec<ObjectId> = on.into_iter().collect();
+        self.commit_with(&parents, on, edits, message, who, &mut |_, _| Ok(()))
     }
 
-    /// As [`Repository::commit`]; `more` adds to what is written, once the commit is known.
+    /// Writes a commit with these parents whose tree is that of `on` with the edits.
+    pub fn commit_merge(
+        &self,
+        parents: &[ObjectId],
+        on: ObjectId,
+        edits: &[Edit],
+        message: &str,
+        who: &Signature,
+    ) -> Result<ObjectId> {
+        self.commit_with(parents, Some(on), edits, message, who, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Repository::commit`], with these parents; `more` adds to what is written, once the
+    /// commit is known.
     pub(super) fn commit_with(
         &self,
+        parents: &[ObjectId],
         on: Option<ObjectId>,
         edits: &[Edit],
         message: &str,
         who: &Signature,
         more: &mut dyn FnMut(&mut Sink, ObjectId) -> Result<()>,
     ) -> Result<ObjectId> {
+        if let (Some(signer), false) = (&self.signer, self.signer_works.get()) {
+            signer.check()?;
+            self.signer_works.set(true);
+        }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
         let mut sink = match &self.server {
@@ -201,12 +256,24 @@ impl Repository {
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),
         };
         let written = write_tree(&self.store, &mut sink, base.as_ref().map(|c| c.tree), edits)?;
-        if let (Some(on), false) = (on, written.changed) {
+        if let (Some(on), false) = (on, written.changed)
+            && parents == [on]
+        {
             return Ok(on);
         }
-        let parents: Vec<ObjectId> = on.into_iter().collect();
-        let not_before = base.map_or(i64::MIN, |c| c.seconds);
-        let id = write_commit(&mut sink, written.tree, &parents, who, not_before, message)?;
+        let mut not_before = i64::MIN;
+        for parent in parents {
+            not_before = not_before.max(self.store.commit(parent)?.seconds);
+        }
+        let draft = Draft {
+            tree: written.tree,
+            parents,
+            author: who,
+            committer: self.committer.as_ref(),
+            not_before,
+            message,
+        };
+        let id = draft.write(&mut sink, self.signer.as_deref())?;
         more(&mut sink, id)?;
         let pack = sink.finish()?;
         match (&self.server, pack) {
@@ -238,6 +305,18 @@ impl Repository {
     /// Returns true if `ancestor` can be reached from `id` through the commits at hand.
     pub fn descends(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
         Ok(self.store.reachable(id)?.contains(ancestor))
+    }
+
+    /// Returns true if `ancestor` can be reached from `id`, with as much history as that takes.
+    pub fn contains(&self, id: &ObjectId, ancestor: &ObjectId) -> Result<bool> {
+        loop {
+            if self.descends(id, ancestor)? {
+                return Ok(true);
+            }
+            if !self.deepen(*id)? {
+                return Ok(false);
+            }
+        }
     }
 
     /// Gets more history of a commit from the server; false if there is no more.

@@ -4,7 +4,7 @@ use super::beside::Shown;
 use super::clock::Clock;
 use super::mirror::Mirror;
 use super::remote::Remote;
-use super::repository::{Pushed, Tip};
+use super::repository::{Glance, Pushed, Tip};
 use super::settings::GitSettings;
 use super::smart::advert::Advert;
 use super::smart::fetch::{Ask, fetch};
@@ -119,6 +119,28 @@ impl Server {
         }
         self.mirror.set_tip(branch, Some(&id))?;
         store.commit(&id).map(Tip::Head)
+    }
+
+    /// Reads where a branch is that may have been deleted or rewritten.
+    pub(super) fn glance(
+        &self,
+        store: &Store,
+        branch: &str,
+        name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Glance> {
+        let advert = self.wire.advert("git-upload-pack", clock)?;
+        let Some(id) = advert.references.get(name).copied() else {
+            let before = self.mirror.tip(branch).filter(|id| store.has(id));
+            return Ok(Glance { head: None, before });
+        };
+        if !store.has(&id) {
+            let haves = self.haves(store);
+            let depth = (haves.is_empty() && advert.can("shallow")).then_some(1);
+            self.get(store, id, haves, depth, clock)?;
+        }
+        self.mirror.set_tip(branch, Some(&id))?;
+        Ok(Glance { head: Some(store.commit(&id)?), before: None })
     }
 
     /// Returns the commit that a branch, a tag or an id names, fetched with nothing before it.

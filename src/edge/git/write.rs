@@ -3,6 +3,7 @@
 
 use super::loose::LooseWriter;
 use super::pack::{Kind, PackWriter, Packed};
+use super::signing::Signer;
 use super::store::{Store, TreeRow};
 use crate::error::{Error, Result, Violation};
 use crate::model::tree::{Edit, EntryKind, ObjectId, join};
@@ -140,28 +141,52 @@ pub(super) fn write_tree(
     Ok(Written { tree, changed: base != Some(tree) })
 }
 
-/// Writes the commit object.
-pub(super) fn write_commit(
-    sink: &mut Sink,
-    tree: ObjectId,
-    parents: &[ObjectId],
-    who: &Signature,
-    not_before: i64,
-    message: &str,
-) -> Result<ObjectId> {
-    // A clock that was set back must not make a commit older than its parent: tools that
-    // walk history by date would stop early.
-    let line = who.line(who.seconds.max(not_before));
-    let mut text = format!("tree {tree}\n");
-    for parent in parents {
-        text.push_str(&format!("parent {parent}\n"));
+/// A commit that is to be written.
+pub(super) struct Draft<'a> {
+    pub(super) tree: ObjectId,
+    pub(super) parents: &'a [ObjectId],
+    pub(super) author: &'a Signature,
+    /// Name and address, where it is not the author.
+    pub(super) committer: Option<&'a (String, String)>,
+    /// No commit is older than this, in seconds since 1970.
+    pub(super) not_before: i64,
+    pub(super) message: &'a str,
+}
+
+impl Draft<'_> {
+    /// Writes the commit object, signed if somebody signs.
+    pub(super) fn write(&self, sink: &mut Sink, signer: Option<&Signer>) -> Result<ObjectId> {
+        let (head, body) = self.text();
+        let signature = signer.map(|signer| signer.sign(format!("{head}\n{body}").as_bytes())).transpose()?;
+        // A header of several lines: each but the first begins with a space.
+        let header = signature.map(|armor| format!("gpgsig {}\n", armor.trim_end().replace('\n', "\n ")));
+        let text = format!("{head}{}\n{body}", header.unwrap_or_default());
+        sink.add(Kind::Commit, text.as_bytes())
     }
-    text.push_str(&format!("author {line}\ncommitter {line}\n\n"));
-    text.push_str(&message.replace('\0', ""));
-    if !text.ends_with('\n') {
-        text.push('\n');
+
+    /// Returns the headers and the message.
+    fn text(&self) -> (String, String) {
+        // A clock that was set back must not make a commit older than its parent: tools that
+        // walk history by date would stop early.
+        let seconds = self.author.seconds.max(self.not_before);
+        let author = self.author.line(seconds);
+        let committer = match self.committer {
+            Some((name, email)) => {
+                Signature { name: name.clone(), email: email.clone(), ..self.author.clone() }.line(seconds)
+            }
+            None => author.clone(),
+        };
+        let mut head = format!("tree {}\n", self.tree);
+        for parent in self.parents {
+            head.push_str(&format!("parent {parent}\n"));
+        }
+        head.push_str(&format!("author {author}\ncommitter {committer}\n"));
+        let mut body = self.message.replace('\0', "");
+        if !body.ends_with('\n') {
+            body.push('\n');
+        }
+        (head, body)
     }
-    sink.add(Kind::Commit, text.as_bytes())
 }
 
 type Blobs = BTreeMap<ObjectId, Arc<[u8]>>;

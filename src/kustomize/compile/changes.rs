@@ -124,7 +124,11 @@ impl Adder<'_, '_> {
         if !kustomization.labels.is_empty() || !kustomization.common_labels.is_empty() {
             let change = Change::Texts {
                 pairs: kustomization.common_labels.clone(),
-                specs: config.common_labels.clone(),
+                specs: if kustomization.common_labels.is_empty() {
+                    Vec::new()
+                } else {
+                    config.common_labels.clone()
+                },
             };
             self.change(change, &kustomization.place("commonLabels"), "LabelTransformer");
         }
@@ -265,7 +269,7 @@ impl Compiler {
             let (bytes, file) = place.folder.read_file(placed).map_err(|v| vec![*v])?;
             PatchText { bytes, at: Origin::file(file.clone()), file, inline }
         };
-        let patches = objects(&source.documents()?, &source.file, self.table.as_ref())?;
+        let patches = objects(source.documents()?, &source.file, self.table.as_ref())?;
         let patch = |object: crate::kustomize::resource::Resource| {
             let at = object.at.clone().unwrap_or_else(|| at.clone());
             Patch {
@@ -339,7 +343,7 @@ impl Compiler {
             }
             return Ok(vec![patch(Body::Json(operations), source.at.clone())]);
         }
-        let merging = objects(&documents, &source.file, self.table.as_ref())?;
+        let merging = objects(documents, &source.file, self.table.as_ref())?;
         if merging.len() > 1 && target.is_some() {
             return refuse(
                 "a patch of several objects cannot have a `target`",

@@ -10,13 +10,18 @@ use super::generate::generate;
 use super::kustomization::{GeneratorArgs, Kind, Kustomization, Placed};
 use super::loader::{Folder, Found};
 use super::manifest::read_manifests;
+use super::overlay::Level;
 use super::program::{Op, Program};
 use super::provenance::Provenance;
 use super::resource::Resource;
 use super::schema::{Table, derive};
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Limits, Schema, read};
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::sync::Arc;
+
+/// Fewer entries of `resources` are not worth waking other threads for.
+const MANY: usize = 24;
 
 /// One entry of an overlay that can find something or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,11 @@ pub struct OverlayEntry {
 /// What holds for a whole compilation.
 #[derive(Default)]
 pub struct Compiler {
+    /// Where an overlay stands; none in a build.
+    pub level: Option<Level>,
+    /// True if long lists of resources may be compiled by several threads; not where
+    /// entries are numbered.
+    pub parallel: bool,
     /// True if the build keeps where objects come from.
     pub trace: bool,
     /// The schema that an `openapi` field gave, the first one met.
@@ -134,20 +144,50 @@ impl Compiler {
         ops: &mut Vec<Op>,
         wrong: &mut Violations,
     ) {
-        for placed in paths {
-            match self.resource(placed, place, config) {
-                Ok(op) => ops.push(op),
-                Err(more) => wrong.extend(more),
-            }
+        let mut left = paths;
+        while self.parallel && left.len() >= MANY {
+            left = &left[self.resources_at_once(left, place, config, ops, wrong)..];
+        }
+        for placed in left {
+            let compiled = self.resource(placed, place);
+            take_resource(compiled, &placed.1, config, ops, wrong);
         }
     }
 
+    /// Compiles entries on several threads; returns how many were taken. It ends behind one
+    /// that sets the schema, which those after it must see.
+    fn resources_at_once(
+        &mut self,
+        paths: &[Placed],
+        place: &Place<'_>,
+        config: &mut Arc<Config>,
+        ops: &mut Vec<Op>,
+        wrong: &mut Violations,
+    ) -> usize {
+        let (trace, table) = (self.trace, self.table.clone());
+        let compile = |placed: &Placed| {
+            let mut own = Self { trace, table: table.clone(), ..Self::default() };
+            let compiled = own.resource(placed, place);
+            (compiled, own)
+        };
+        let all: Vec<_> = paths.par_iter().map(compile).collect();
+        for (taken, (compiled, own)) in all.into_iter().enumerate() {
+            take_resource(compiled, &paths[taken].1, config, ops, wrong);
+            self.warnings.extend(own.warnings);
+            if self.table.is_none() && own.table.is_some() {
+                self.table = own.table;
+                return taken + 1;
+            }
+        }
+        paths.len()
+    }
+
+    /// Compiles an entry of `resources`; a folder brings the field specs it ends with.
     fn resource(
         &mut self,
         placed: &Placed,
         place: &Place<'_>,
-        config: &mut Arc<Config>,
-    ) -> Result<Op, Violations> {
+    ) -> Result<(Op, Option<Arc<Config>>), Violations> {
         let (path, at) = placed;
         match place.folder.find(placed).map_err(|v| vec![*v])? {
             Found::File(bytes, file) => {
@@ -156,7 +196,7 @@ impl Compiler {
                     let origin = Provenance::file(place.traced(path));
                     resources.iter_mut().for_each(|r| r.origin = Some(origin.clone()));
                 }
-                Ok(Op::Load(resources))
+                Ok((Op::Load(resources), None))
             }
             Found::Folder(folder) => {
                 let below = self.enter(folder, placed, place)?;
@@ -171,8 +211,7 @@ impl Compiler {
                 }
                 let mut own = Arc::new(Config::default());
                 let ops = self.target(&kustomization, &below, &mut own)?;
-                merge_config(config, &own).map_err(|why| vec![Violation::error(why).at(at.clone())])?;
-                Ok(Op::Base(Box::new(Program { ops }), at.clone()))
+                Ok((Op::Base(Box::new(Program { ops }), at.clone()), Some(own)))
             }
         }
     }
@@ -241,11 +280,18 @@ impl Compiler {
         wrong: &mut Violations,
     ) {
         let file = place.traced(&kustomization.file_name);
+        let secrets = match kustomization.set.get("secretGenerator").filter(|_| self.level.is_some()) {
+            None => &kustomization.secrets[..],
+            Some(at) => {
+                wrong.push(plugins::no_secrets(at.clone()).key("secretGenerator"));
+                &[]
+            }
+        };
         for (args, kind) in kustomization
             .config_maps
             .iter()
             .map(|a| (a, "ConfigMapGenerator"))
-            .chain(kustomization.secrets.iter().map(|a| (a, "SecretGenerator")))
+            .chain(secrets.iter().map(|a| (a, "SecretGenerator")))
         {
             let origin = Provenance::builtin(&file, kind);
             match self.generated(args, place, origin) {
@@ -278,6 +324,23 @@ impl Compiler {
     fn entry(&mut self, origin: &Origin, what: impl Into<String>) -> usize {
         self.entries.push(OverlayEntry { origin: origin.clone(), what: what.into() });
         self.entries.len() - 1
+    }
+}
+
+/// Takes over what came of an entry of `resources`.
+fn take_resource(
+    compiled: Result<(Op, Option<Arc<Config>>), Violations>,
+    at: &Origin,
+    config: &mut Arc<Config>,
+    ops: &mut Vec<Op>,
+    wrong: &mut Violations,
+) {
+    match compiled {
+        Ok((op, own)) => {
+            note(own.map_or(Ok(()), |own| merge_config(config, &own)), at, wrong);
+            ops.push(op);
+        }
+        Err(more) => wrong.extend(more),
     }
 }
 
@@ -345,8 +408,8 @@ fn clean_join(base: &str, path: &str) -> String {
 
 /// Returns the objects of a program that needs nothing from outside, as of a folder of
 /// transformer configurations.
-fn run_alone(ops: &[Op]) -> Result<Vec<Resource>, Violations> {
+fn run_alone(ops: Vec<Op>) -> Result<Vec<Resource>, Violations> {
     let mut run = super::program::Run::default();
-    run.run(ops)?;
+    run.run_once(ops)?;
     if run.missing.is_empty() { Ok(run.resources.into_list()) } else { Err(run.missing) }
 }

@@ -1,7 +1,7 @@
 //! `transformers`, `generators` and `validators`: configuration objects of built-in kinds.
 
 use super::plugin_fields::{names, namespace, only, replacements, value_add};
-use super::{Compiler, Place, run_alone};
+use super::{Compiler, Place, merge_config, run_alone};
 use crate::error::{Origin, Violation, Violations};
 use crate::kustomize::config::Config;
 use crate::kustomize::generate::generate;
@@ -11,6 +11,7 @@ use crate::kustomize::kustomization::{
     read_patch,
 };
 use crate::kustomize::manifest::read_manifests;
+use crate::kustomize::overlay::Level;
 use crate::kustomize::program::{Change, Op};
 use crate::kustomize::provenance::Provenance;
 use crate::kustomize::resource::Resource;
@@ -40,6 +41,24 @@ const KINDS: [&str; 17] = [
     "SuffixTransformer",
     "ValueAddTransformer",
 ];
+
+/// Those that move objects, which an overlay for every unit must not.
+const MOVING: [&str; 5] = [
+    "HashTransformer",
+    "NamespaceTransformer",
+    "PrefixSuffixTransformer",
+    "PrefixTransformer",
+    "SuffixTransformer",
+];
+
+/// Returns why an overlay generates no secrets.
+pub(super) fn no_secrets(at: Origin) -> Violation {
+    Violation::error(
+        "`secretGenerator` puts secret data into manifests, so it works in `hydrant build` alone",
+    )
+    .at(at)
+    .hint("reference the secret: a VaultStaticSecret or an ExternalSecret in the component's templates")
+}
 
 /// A configuration object, its text and where that is.
 struct Plugin {
@@ -95,8 +114,12 @@ impl Compiler {
             }
             resources
         } else {
-            let op = self.resource(placed, place, &mut config.clone())?;
-            run_alone(&[op])?
+            let (op, own) = self.resource(placed, place)?;
+            if let Some(own) = own {
+                merge_config(&mut config.clone(), &own)
+                    .map_err(|why| vec![Violation::error(why).at(at.clone())])?;
+            }
+            run_alone(vec![op])?
         };
         if let Some(twice) = resources.iter().find(|r| !ids.insert(r.id())) {
             let message = format!("{} stands here twice", twice.id());
@@ -112,6 +135,15 @@ impl Compiler {
         let fields = Fields::new(&plugin.node, &plugin.file, "");
         if plugin.api_version != "builtin" {
             return Err(vec![self.foreign(plugin, fields.origin(), field)]);
+        }
+        if self.level == Some(Level::Env) && MOVING.contains(&plugin.kind.as_str()) {
+            let message =
+                format!("a {} moves objects, and this kustomization reaches every unit", plugin.kind);
+            let violation = Violation::error(message).at(fields.origin()).key(field);
+            return Err(vec![violation.hint("put it into the component's own overlay")]);
+        }
+        if self.level.is_some() && plugin.kind == "SecretGenerator" {
+            return Err(vec![no_secrets(fields.origin()).key(field)]);
         }
         let generates = plugin.kind.ends_with("Generator");
         if generates != (field == "generators") {

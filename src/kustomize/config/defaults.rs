@@ -43,29 +43,30 @@ pub(super) fn read() -> Config {
     let mut config = Config::default();
     let lines = include_str!("../data/field-specs.txt").lines();
     for line in lines.filter(|l| !l.is_empty() && !l.starts_with('#')) {
-        let parts: Vec<&str> = line.split(' ').collect();
-        match parts[..] {
+        let mut parts = line.splitn(4, ' ');
+        let mut next = || parts.next().unwrap_or_default();
+        match [next(), next(), next(), next()] {
             ["nameReference", target, kind, path] => {
                 let reference = NameReference { target: gvk(target), referrers: specs(kind, path, false) };
                 // Two lines never disagree: none of them creates.
-                let _ = config.add_name_reference(&reference);
+                let _ = config.add_name_reference(reference);
             }
-            [sections, kind, path] => add(&mut config, sections, &specs(kind, path, false)),
-            [sections, kind, path, "create"] => add(&mut config, sections, &specs(kind, path, true)),
-            _ => {}
+            [sections, kind, path, create] => {
+                add(&mut config, sections, specs(kind, path, create == "create"))
+            }
         }
     }
     config.sort();
     config
 }
 
-fn add(config: &mut Config, sections: &str, specs: &[FieldSpec]) {
-    for section in sections.split('+') {
-        for (name, list) in config.sections() {
-            if name == section {
-                list.extend_from_slice(specs);
-            }
+fn add(config: &mut Config, sections: &str, specs: Vec<FieldSpec>) {
+    match sections.split_once('+') {
+        Some((first, others)) => {
+            config.section(first).into_iter().for_each(|list| list.extend_from_slice(&specs));
+            add(config, others, specs);
         }
+        None => config.section(sections).into_iter().for_each(|list| list.extend(specs.iter().cloned())),
     }
 }
 

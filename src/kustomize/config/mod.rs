@@ -7,7 +7,7 @@ pub use read::read_config;
 
 use super::fieldspec::{FieldSpec, merge_spec, merge_specs};
 use super::gvk::Gvk;
-use super::order::{rank, type_text};
+use super::order::compare_types;
 use std::sync::{Arc, LazyLock};
 
 /// The objects of a type may be named by these fields of other objects.
@@ -70,6 +70,11 @@ impl Config {
         ]
     }
 
+    /// Returns the list of field specs of a section.
+    pub(super) fn section(&mut self, name: &str) -> Option<&mut Vec<FieldSpec>> {
+        self.sections().into_iter().find(|(section, _)| *section == name).map(|(_, list)| list)
+    }
+
     /// Adds another configuration.
     ///
     /// # Errors
@@ -79,7 +84,7 @@ impl Config {
         for ((_, into), (_, more)) in self.sections().into_iter().zip(other.sections()) {
             merge_specs(into, more)?;
         }
-        for reference in &other.name_reference {
+        for reference in other.name_reference {
             self.add_name_reference(reference)?;
         }
         self.sort();
@@ -90,11 +95,11 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::merge`].
-    pub fn add_name_reference(&mut self, reference: &NameReference) -> Result<(), String> {
+    pub fn add_name_reference(&mut self, reference: NameReference) -> Result<(), String> {
         match self.name_reference.iter_mut().find(|r| r.target == reference.target) {
             Some(there) => reference.referrers.iter().try_for_each(|s| merge_spec(&mut there.referrers, s)),
             None => {
-                self.name_reference.push(reference.clone());
+                self.name_reference.push(reference);
                 Ok(())
             }
         }
@@ -103,8 +108,8 @@ impl Config {
     /// Puts the specs into the order of their types.
     pub(super) fn sort(&mut self) {
         for (_, specs) in self.sections() {
-            specs.sort_by_cached_key(|s| (rank(&s.gvk.kind), type_text(&s.gvk)));
+            specs.sort_by(|a, b| compare_types(&a.gvk, &b.gvk));
         }
-        self.name_reference.sort_by_cached_key(|r| (rank(&r.target.kind), type_text(&r.target)));
+        self.name_reference.sort_by(|a, b| compare_types(&a.target, &b.target));
     }
 }

@@ -3,17 +3,34 @@
 use super::{Files, MAX_FILE};
 use crate::error::{Error, Origin, Violation};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 
 /// A folder on disk. Symbolic links are followed as long as they stay inside; pipes,
 /// sockets and devices are refused; a file is read up to [`MAX_FILE`] bytes.
+///
+/// Where a path leads is asked once: a tree of files is taken as it stood at first sight.
 #[derive(Clone, Debug)]
 pub struct Disk {
     root: PathBuf,
     /// What a shown path begins with.
     prefix: String,
+    /// The folder of the process, as a path in here, if paths are shown from there.
+    here: Option<String>,
+    /// Where paths lead; resolving links anew for each file costs more than reading it.
+    known: Arc<RwLock<HashMap<String, Option<Arc<There>>>>>,
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+struct There {
+    real: PathBuf,
+    /// The same from the root; none if it is not UTF-8.
+    inside: Option<String>,
+    about: fs::Metadata,
 }
 
 impl Disk {
@@ -29,7 +46,7 @@ impl Disk {
             _ if shown.ends_with('/') => shown,
             _ => format!("{shown}/"),
         };
-        Ok(Self { root: opened, prefix })
+        Ok(Self { root: opened, prefix, here: None, known: Arc::default() })
     }
 
     /// Opens the whole file system for a folder in it, and returns that folder's path in it.
@@ -45,7 +62,9 @@ impl Disk {
             Error::input(format!("cannot build `{}`: its path is not UTF-8", folder.display()))
         })?;
         let inside = path.trim_start_matches('/').to_owned();
-        Ok((Self { root: PathBuf::from("/"), prefix: String::new() }, inside))
+        let here = std::env::current_dir().ok();
+        let here = here.and_then(|h| Some(h.to_str()?.trim_start_matches('/').to_owned()));
+        Ok((Self { root: PathBuf::from("/"), prefix: String::new(), here, known: Arc::default() }, inside))
     }
 
     fn full(&self, path: &str) -> PathBuf {
@@ -56,20 +75,75 @@ impl Disk {
         Violation::error(why).at(Origin::file(self.shown(path)))
     }
 
-    /// Returns the file a path leads to, or none if there is none.
-    fn inside(&self, path: &str) -> Result<Option<PathBuf>, Violation> {
-        match self.full(path).canonicalize() {
-            Ok(found) if found.starts_with(&self.root) => Ok(Some(found)),
-            Ok(_) => Err(self
-                .refuse(path, "the file is not read: a symbolic link leads out of the folder")
-                .hint("copy the file into the folder")),
+    /// Returns where a path leads, or none if it does not exist.
+    fn inside(&self, path: &str) -> Result<Option<Arc<There>>, Violation> {
+        if let Some(found) = self.known(path) {
+            return Ok(found);
+        }
+        let found = match self.follow(path) {
+            Ok(Some(found)) => Some(Arc::new(found)),
+            Ok(None) => {
+                return Err(self
+                    .refuse(path, "the file is not read: a symbolic link leads out of the folder")
+                    .hint("copy the file into the folder"));
+            }
             Err(e)
                 if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
             {
-                Ok(None)
+                None
             }
-            Err(e) => Err(self.refuse(path, format!("the file cannot be read: {e}"))),
+            Err(e) => return Err(self.refuse(path, format!("the file cannot be read: {e}"))),
+        };
+        self.remember(path, found.clone());
+        Ok(found)
+    }
+
+    fn known(&self, path: &str) -> Option<Option<Arc<There>>> {
+        self.known.read().ok()?.get(path).cloned()
+    }
+
+    fn remember(&self, path: &str, found: Option<Arc<There>>) {
+        if let Ok(mut known) = self.known.write() {
+            known.insert(path.to_owned(), found);
         }
+    }
+
+    /// Resolves the links of a path; none if they lead out of the root. Those of its folder
+    /// are resolved once for all its files.
+    fn follow(&self, path: &str) -> std::io::Result<Option<There>> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if !matches!(name, "" | "." | "..")
+            && let Some(folder) = self.folder(folder)
+        {
+            let real = folder.real.join(name);
+            let about = fs::symlink_metadata(&real)?;
+            if !about.is_symlink() {
+                let inside = match folder.inside.as_deref() {
+                    Some("") => Some(name.to_owned()),
+                    folder => folder.map(|folder| format!("{folder}/{name}")),
+                };
+                return Ok(Some(There { real, inside, about }));
+            }
+        }
+        self.resolve(path)
+    }
+
+    fn resolve(&self, path: &str) -> std::io::Result<Option<There>> {
+        let real = self.full(path).canonicalize()?;
+        let Ok(inside) = real.strip_prefix(&self.root) else { return Ok(None) };
+        let inside = inside.to_str().map(str::to_owned);
+        let about = fs::metadata(&real)?;
+        Ok(Some(There { real, inside, about }))
+    }
+
+    /// Returns a folder below the root.
+    fn folder(&self, path: &str) -> Option<Arc<There>> {
+        if let Some(found) = self.known(path) {
+            return found;
+        }
+        let found = Arc::new(self.resolve(path).ok().flatten()?);
+        self.remember(path, Some(found.clone()));
+        Some(found)
     }
 }
 
@@ -86,15 +160,16 @@ impl Files for Disk {
     fn read(&self, path: &str) -> Result<Option<Cow<'_, [u8]>>, Violation> {
         let Some(found) = self.inside(path)? else { return Ok(None) };
         let cannot = |e: std::io::Error| self.refuse(path, format!("the file cannot be read: {e}"));
-        let about = fs::metadata(&found).map_err(cannot)?;
+        let about = &found.about;
         if about.is_dir() {
             return Ok(None);
         }
         if !about.is_file() {
             return Err(self.refuse(path, "this is a pipe, a socket or a device, not a file"));
         }
-        let mut bytes = Vec::with_capacity(about.len().min(MAX_FILE) as usize);
-        let file = fs::File::open(&found).map_err(cannot)?;
+        // One byte more, so that the end is seen without a larger buffer.
+        let mut bytes = Vec::with_capacity(about.len().min(MAX_FILE) as usize + 1);
+        let file = fs::File::open(&found.real).map_err(cannot)?;
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(self.refuse(path, format!("the file has more than {MAX_FILE} bytes")));
@@ -103,21 +178,24 @@ impl Files for Disk {
     }
 
     fn is_dir(&self, path: &str) -> bool {
-        self.inside(path).ok().flatten().is_some_and(|found| found.is_dir())
+        self.inside(path).ok().flatten().is_some_and(|found| found.about.is_dir())
     }
 
     fn shown(&self, path: &str) -> String {
         if self.root != Path::new("/") {
             return format!("{}{path}", self.prefix);
         }
-        let full = self.full(path);
-        let here = std::env::current_dir().ok();
-        let relative = here.as_deref().and_then(|here| full.strip_prefix(here).ok());
-        relative.unwrap_or(&full).display().to_string()
+        let below = |here: &String| match here.as_str() {
+            "" => Some(path),
+            here => match path.strip_prefix(here)? {
+                "" => Some(""),
+                rest => rest.strip_prefix('/'),
+            },
+        };
+        self.here.as_ref().and_then(below).map_or_else(|| format!("/{path}"), str::to_owned)
     }
 
     fn real(&self, path: &str) -> Option<String> {
-        let found = self.inside(path).ok().flatten()?;
-        found.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned)
+        self.inside(path).ok().flatten()?.inside.clone()
     }
 }

@@ -33,8 +33,8 @@ impl Merger<'_> {
         if keys.is_empty() {
             return Ok(Some(merge_texts(list, patch)));
         }
-        if patch.is_none() && all_keyed_and_distinct(&list, keys) {
-            list.iter_mut().for_each(|item| *item = self.untouched(std::mem::take(item), of));
+        if patch.is_none() && is_settled(&list, keys) {
+            list.iter_mut().for_each(|item| self.untouched(item, of));
             return Ok(Some(list));
         }
         let mut wanted = Vec::new();
@@ -112,7 +112,12 @@ fn merge_texts(list: Vec<Value>, patch: Option<&Vec<Value>>) -> Vec<Value> {
     all.filter(|item| seen.insert(scalar_text(item).into_owned())).collect()
 }
 
-fn all_keyed_and_distinct(list: &[Value], keys: &[String]) -> bool {
+/// Returns true if a merge without a patch keeps all items: they have their keys, and no
+/// two have the same.
+pub(super) fn is_settled(list: &[Value], keys: &[String]) -> bool {
+    if keys.is_empty() {
+        return false;
+    }
     let mut seen = HashSet::with_capacity(list.len());
     list.iter().all(|item| {
         let texts: Vec<String> = keys.iter().map(|k| key_text(item, k)).collect();

@@ -18,26 +18,25 @@ pub fn derive(document: &Value) -> Table {
     let kept = reach_a_merge(&shapes);
     let index: HashMap<&str, TypeRef> =
         kept.iter().enumerate().map(|(i, name)| (*name, TypeRef(i as u32))).collect();
-    let types = kept.iter().map(|name| Type {
-        name: (*name).to_owned(),
-        fields: shapes[*name]
-            .iter()
-            .filter_map(|(f, shape)| Some((f.clone(), shape.field(&index)?)))
-            .collect(),
+    let types = kept.iter().map(|name| {
+        let fields = shapes[*name].iter();
+        let fields = fields.filter_map(|(f, shape)| Some((f.clone(), shape.field(&index)?)));
+        Type::new((*name).to_owned(), fields.collect())
     });
-    let mut table = Table { types: types.collect(), kinds: HashMap::new() };
+    let mut kinds = Kinds::new();
     for (name, schema) in definitions {
         let of = index.get(name.as_str()).copied();
         for (api_version, kind) in kinds_of(schema) {
-            let entry = table.kinds.entry(api_version).or_default();
-            entry.insert(kind, Kind { of, namespaced: None });
+            kinds.insert((api_version, kind), Kind { of, namespaced: None });
         }
     }
-    scopes(document, &mut table);
-    table.kinds.values_mut().for_each(|kinds| kinds.retain(|_, k| k.of.is_some() || k.namespaced.is_some()));
-    table.kinds.retain(|_, kinds| !kinds.is_empty());
-    table
+    scopes(document, &mut kinds);
+    let known = kinds.into_iter().filter(|(_, k)| k.of.is_some() || k.namespaced.is_some());
+    Table::new(types.collect(), known.map(|((api_version, kind), k)| (api_version, kind, k)))
 }
+
+/// What is known of kinds, by `apiVersion` and kind.
+type Kinds = BTreeMap<(String, String), Kind>;
 
 /// Types by name, each with its fields; an object written in place gets the name of the
 /// type and field it stands in (`Type/field`).
@@ -165,10 +164,10 @@ fn type_meta(gvk: &Value) -> Option<(String, String)> {
     Some((api_version, text("kind")?.to_owned()))
 }
 
-fn scopes(document: &Value, table: &mut Table) {
+fn scopes(document: &Value, kinds: &mut Kinds) {
     let mut set = |api_version: &str, kind: &str, namespaced: bool| {
-        let kinds = table.kinds.entry(api_version.to_owned()).or_default();
-        let entry = kinds.entry(kind.to_owned()).or_insert(Kind { of: None, namespaced: None });
+        let id = (api_version.to_owned(), kind.to_owned());
+        let entry = kinds.entry(id).or_insert(Kind { of: None, namespaced: None });
         entry.namespaced = Some(namespaced || entry.namespaced == Some(true));
     };
     for (path, item) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {

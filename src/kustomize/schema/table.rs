@@ -1,7 +1,8 @@
 //! The compact table: type and field → how a patch merges there.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 /// A type of the table, by its place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,21 +24,32 @@ pub enum Field {
     },
 }
 
+/// A type by its name, and its fields: sorted; `*` stands for any other field.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Type {
-    pub(super) name: String,
-    /// Sorted by field; `*` stands for any other field.
-    pub(super) fields: Vec<(String, Field)>,
+    pub(super) name: Cow<'static, str>,
+    /// The fields as the compact text gives them, read when somebody asks: a run asks for
+    /// few of the types.
+    line: &'static str,
+    fields: OnceLock<Vec<(String, Field)>>,
+}
+
+impl Type {
+    pub(super) fn new(name: String, fields: Vec<(String, Field)>) -> Self {
+        Self { name: Cow::Owned(name), line: "", fields: OnceLock::from(fields) }
+    }
 }
 
 /// Which fields of which types merge, and the scope of kinds.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    pub(super) types: Vec<Type>,
-    /// `apiVersion` → kind → type, and whether it is namespaced where that is known.
-    pub(super) kinds: HashMap<String, HashMap<String, Kind>>,
+    /// Sorted by name.
+    types: Vec<Type>,
+    /// Sorted by `apiVersion` and kind.
+    kinds: Vec<(Cow<'static, str>, Cow<'static, str>, Kind)>,
 }
 
+/// What is known of a kind: its type, and whether it is namespaced.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub(super) of: Option<TypeRef>,
@@ -45,52 +57,73 @@ pub(super) struct Kind {
 }
 
 impl Table {
+    /// Returns a table of types, sorted by name, and kinds.
+    pub(super) fn new(types: Vec<Type>, kinds: impl Iterator<Item = (String, String, Kind)>) -> Self {
+        let kinds = kinds.map(|(version, kind, of)| (Cow::Owned(version), Cow::Owned(kind), of)).collect();
+        let mut table = Self { types, kinds };
+        table.sort_kinds();
+        table
+    }
+
+    fn sort_kinds(&mut self) {
+        self.kinds.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    }
+
+    fn kind(&self, api_version: &str, kind: &str) -> Option<&Kind> {
+        let at = self.kinds.binary_search_by(|(v, k, _)| (v.as_ref(), k.as_ref()).cmp(&(api_version, kind)));
+        self.kinds.get(at.ok()?).map(|(_, _, kind)| kind)
+    }
+
     /// Returns the type of an object.
     pub fn type_of(&self, api_version: &str, kind: &str) -> Option<TypeRef> {
-        self.kinds.get(api_version)?.get(kind)?.of
+        self.kind(api_version, kind)?.of
     }
 
     /// Returns whether a kind has a namespace, if the table says so.
     pub fn namespaced(&self, api_version: &str, kind: &str) -> Option<bool> {
-        self.kinds.get(api_version)?.get(kind)?.namespaced
+        self.kind(api_version, kind)?.namespaced
     }
 
     /// Returns how a patch merges at a field of a type.
     pub fn field(&self, of: TypeRef, name: &str) -> Option<&Field> {
-        let fields = &self.types.get(of.0 as usize)?.fields;
+        let fields = self.fields(self.types.get(of.0 as usize)?);
         let find = |n: &str| fields.binary_search_by(|(k, _)| k.as_str().cmp(n)).ok();
         find(name).or_else(|| find("*")).map(|i| &fields[i].1)
     }
 
-    /// Reads the compact text. Lines that do not fit are left out: a test holds the text
-    /// that is compiled in to what is derived.
-    pub fn parse(text: &str) -> Self {
-        let lines = || text.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
-        let mut types: Vec<Type> = Vec::new();
-        let mut index: HashMap<&str, TypeRef> = HashMap::new();
-        for line in lines().filter_map(|l| l.strip_prefix("type ")) {
-            if let Some(name) = line.split(' ').next() {
-                index.insert(name, TypeRef(types.len() as u32));
-                types.push(Type { name: name.to_owned(), fields: Vec::new() });
-            }
+    fn fields<'t>(&self, of: &'t Type) -> &'t [(String, Field)] {
+        let lookup = |name: &str| self.type_named(name);
+        of.fields.get_or_init(|| of.line.split(' ').filter_map(|f| parse_field(f, &lookup)).collect())
+    }
+
+    fn type_named(&self, name: &str) -> Option<TypeRef> {
+        let at = self.types.binary_search_by(|t| t.name.as_ref().cmp(name)).ok()?;
+        u32::try_from(at).ok().map(TypeRef)
+    }
+
+    /// Reads the compact text, whose types are sorted by name. Lines that do not fit are
+    /// left out: a test holds the text that is compiled in to what is derived.
+    pub fn parse(text: &'static str) -> Self {
+        let mut table = Self::default();
+        for line in text.lines().filter_map(|l| l.strip_prefix("type ")) {
+            let (name, line) = line.split_once(' ').unwrap_or((line, ""));
+            table.types.push(Type { name: Cow::Borrowed(name), line, fields: OnceLock::new() });
         }
-        let lookup = |name: &str| index.get(name).copied();
-        for (i, line) in lines().filter_map(|l| l.strip_prefix("type ")).enumerate() {
-            types[i].fields = line.split(' ').skip(1).filter_map(|f| parse_field(f, &lookup)).collect();
-        }
-        let mut table = Self { types, kinds: HashMap::new() };
-        for line in lines().filter_map(|l| l.strip_prefix("kind ")) {
-            let parts: Vec<&str> = line.split(' ').collect();
-            if let [api_version, kind, scope, of] = parts[..] {
+        for line in text.lines().filter_map(|l| l.strip_prefix("kind ")) {
+            let mut parts = line.split(' ');
+            if let (Some(api_version), Some(kind), Some(scope), Some(of)) =
+                (parts.next(), parts.next(), parts.next(), parts.next())
+            {
                 let namespaced = match scope {
                     "n" => Some(true),
                     "c" => Some(false),
                     _ => None,
                 };
-                let kinds = table.kinds.entry(api_version.to_owned()).or_default();
-                kinds.insert(kind.to_owned(), Kind { of: lookup(of), namespaced });
+                let known = Kind { of: table.type_named(of), namespaced };
+                table.kinds.push((Cow::Borrowed(api_version), Cow::Borrowed(kind), known));
             }
         }
+        table.sort_kinds();
         table
     }
 
@@ -99,7 +132,7 @@ impl Table {
         let mut out = String::new();
         for of in &self.types {
             let _ = write!(out, "type {}", of.name);
-            for (name, field) in &of.fields {
+            for (name, field) in self.fields(of) {
                 let _ = match field {
                     Field::Object(t) => write!(out, " {name}={}", self.name(*t)),
                     Field::MapOf(t) => write!(out, " {name}{{}}={}", self.name(*t)),
@@ -112,16 +145,14 @@ impl Table {
             out.push('\n');
         }
         let mut kinds: Vec<String> = Vec::new();
-        for (api_version, of) in &self.kinds {
-            for (kind, k) in of {
-                let scope = match k.namespaced {
-                    Some(true) => "n",
-                    Some(false) => "c",
-                    None => "-",
-                };
-                let name = k.of.map_or("-", |t| self.name(t));
-                kinds.push(format!("kind {api_version} {kind} {scope} {name}\n"));
-            }
+        for (api_version, kind, k) in &self.kinds {
+            let scope = match k.namespaced {
+                Some(true) => "n",
+                Some(false) => "c",
+                None => "-",
+            };
+            let name = k.of.map_or("-", |t| self.name(t));
+            kinds.push(format!("kind {api_version} {kind} {scope} {name}\n"));
         }
         kinds.sort();
         out.extend(kinds);

@@ -32,13 +32,13 @@ fn set_in(
 ) -> Result<(), String> {
     // For each key, the places where it was new: kustomize puts one node into all of them.
     let mut added: BTreeMap<&str, Vec<Vec<Step>>> = BTreeMap::new();
-    for spec in specs {
+    for spec in FieldSpec::choose(specs, &resource.value) {
         let mut new_keys: Vec<Vec<&str>> = Vec::new();
         let mut set = |field: &mut Value| {
             new_keys.push(set_pairs(field, pairs)?);
             Ok(())
         };
-        spec.change(&mut resource.value, Make::Map, &mut set)?;
+        spec.change_any(&mut resource.value, Make::Map, &mut set)?;
         if new_keys.iter().all(Vec::is_empty) {
             continue;
         }

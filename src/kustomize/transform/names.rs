@@ -2,12 +2,16 @@
 //! got a prefix or a hash.
 
 use super::Failure;
+use crate::kustomize::build::AT_ONCE;
 use crate::kustomize::config::{Config, NameReference};
 use crate::kustomize::fieldspec::{FieldSpec, Make};
-use crate::kustomize::gvk::{Gvk, Identified as _, NO_NAMESPACE, effective_namespace, split_api_version};
+use crate::kustomize::gvk::{
+    Gvk, Identified as _, NO_NAMESPACE, ObjectId, effective_namespace, split_api_version,
+};
 use crate::kustomize::resource::{Previous, Resource};
 use crate::kustomize::resources::Resources;
 use crate::kustomize::text::scalar_text;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +26,6 @@ struct Known {
     previous: Vec<Previous>,
     prefixes: Vec<String>,
     suffixes: Vec<String>,
-    id: String,
 }
 
 impl Known {
@@ -39,7 +42,15 @@ impl Known {
             previous: resource.previous.clone(),
             prefixes: resource.prefixes.clone(),
             suffixes: resource.suffixes.clone(),
-            id: resource.id().to_string(),
+        }
+    }
+
+    fn id(&self) -> ObjectId {
+        let (group, version, kind) = (self.group.clone(), self.version.clone(), self.kind.clone());
+        ObjectId {
+            gvk: Gvk { group, version, kind },
+            namespace: self.effective_namespace.clone(),
+            name: self.name.clone(),
         }
     }
 
@@ -73,9 +84,35 @@ impl Known {
 }
 
 /// All objects, found by the names they had.
+///
+/// Empty where none was renamed: then no reference changes, and the walk only finds those
+/// without a name.
+#[derive(Default)]
 struct Directory {
     all: Vec<Known>,
     by_previous_name: HashMap<String, Vec<usize>>,
+    by_original_namespace: HashMap<String, Vec<usize>>,
+}
+
+impl Directory {
+    fn of(list: &[Resource]) -> Self {
+        let mut directory = Self::default();
+        if list.iter().all(|r| r.previous.is_empty()) {
+            return directory;
+        }
+        directory.all = list.iter().map(Known::of).collect();
+        for (i, known) in directory.all.iter().enumerate() {
+            for previous in &known.previous {
+                let places = directory.by_previous_name.entry(previous.name.clone()).or_default();
+                if places.last() != Some(&i) {
+                    places.push(i);
+                }
+            }
+            let namespace = known.original_namespace().to_owned();
+            directory.by_original_namespace.entry(namespace).or_default().push(i);
+        }
+        directory
+    }
 }
 
 /// Rewrites the names in all objects. With `lenient`, objects of which none was renamed are
@@ -84,39 +121,50 @@ pub fn follow(resources: &mut Resources, config: &Config, lenient: bool) -> Resu
     if lenient && resources.list().iter().all(|r| r.previous.is_empty()) {
         return Ok(());
     }
-    let mut directory =
-        Directory { all: resources.list().iter().map(Known::of).collect(), by_previous_name: HashMap::new() };
-    for (i, known) in directory.all.iter().enumerate() {
-        for previous in &known.previous {
-            let places = directory.by_previous_name.entry(previous.name.clone()).or_default();
-            if places.last() != Some(&i) {
-                places.push(i);
-            }
-        }
-    }
+    let directory = Directory::of(resources.list());
     let by_kind = specs_by_kind(config);
-    for (i, resource) in resources.keep_ids_mut().iter_mut().enumerate() {
+    let follow = |(i, resource): (usize, &mut Resource)| {
         let original = resource.original_gvk();
-        let own = by_kind.get(original.kind.as_str()).map_or(&[][..], Vec::as_slice);
-        let any = by_kind.get("").map_or(&[][..], Vec::as_slice);
-        let mut all: Vec<&(usize, &NameReference, &FieldSpec)> = own.iter().chain(any).collect();
-        all.sort_by_key(|(order, _, _)| *order);
+        let own = by_kind.own.get(original.kind.as_str()).unwrap_or(&by_kind.any);
         let bound = OnceNamespaces::default();
-        for (_, reference, spec) in all {
-            if original.is_selected_by(&spec.gvk) {
-                let search = Search { directory: &directory, referrer: i, reference, spec, bound: &bound };
-                search.run(resource)?;
-            }
-        }
+        own.iter().filter(|(_, _, spec)| original.is_selected_by(&spec.gvk)).try_for_each(
+            |(_, reference, spec)| {
+                Search { directory: &directory, referrer: i, reference, spec, bound: &bound }.run(resource)
+            },
+        )
+    };
+    let list = resources.keep_ids_mut();
+    if list.len() <= AT_ONCE {
+        return list.iter_mut().enumerate().try_for_each(follow);
     }
-    Ok(())
+    // Each object changes by itself; the first failure in their order is the one to report.
+    let failures = list.par_iter_mut().with_min_len(AT_ONCE).enumerate().map(|at| follow(at).err());
+    failures.collect::<Vec<_>>().into_iter().flatten().next().map_or(Ok(()), Err)
 }
 
-fn specs_by_kind(config: &Config) -> HashMap<&str, Vec<(usize, &NameReference, &FieldSpec)>> {
-    let mut by_kind: HashMap<&str, Vec<(usize, &NameReference, &FieldSpec)>> = HashMap::new();
+/// A field that may name an object, and its number in the order of all.
+type Numbered<'c> = (usize, &'c NameReference, &'c FieldSpec);
+
+/// The fields that may name objects, by the kind they are in.
+struct SpecsByKind<'c> {
+    /// Those for a kind, and those for any, in their order.
+    own: HashMap<&'c str, Vec<Numbered<'c>>>,
+    /// Those for any kind.
+    any: Vec<Numbered<'c>>,
+}
+
+fn specs_by_kind(config: &Config) -> SpecsByKind<'_> {
+    let mut by_kind = SpecsByKind { own: HashMap::new(), any: Vec::new() };
     let all = config.name_reference.iter().flat_map(|r| r.referrers.iter().map(move |s| (r, s)));
     for (order, (reference, spec)) in all.enumerate() {
-        by_kind.entry(spec.gvk.kind.as_str()).or_default().push((order, reference, spec));
+        match spec.gvk.kind.as_str() {
+            "" => by_kind.any.push((order, reference, spec)),
+            kind => by_kind.own.entry(kind).or_default().push((order, reference, spec)),
+        }
+    }
+    for own in by_kind.own.values_mut() {
+        own.extend_from_slice(&by_kind.any);
+        own.sort_by_key(|(order, _, _)| *order);
     }
     by_kind
 }
@@ -135,7 +183,7 @@ struct Search<'d> {
 
 impl Search<'_> {
     fn run(&self, resource: &mut Resource) -> Result<(), Failure> {
-        if self.me().kind == "RoleBinding" {
+        if resource.value.kind() == "RoleBinding" {
             self.bound.0.get_or_init(|| account_namespaces(&resource.value));
         }
         let role = self.role_wanted(&resource.value);
@@ -179,13 +227,18 @@ impl Search<'_> {
         };
         let old = scalar_text(name).into_owned();
         let mut candidates = self.candidates(&old);
+        if candidates.is_empty() {
+            return Ok(());
+        }
         if let Some(namespace) = field.get("namespace") {
             let namespace = scalar_text(namespace);
             let all = &self.directory.all;
             let was_there =
                 |k: &Known| !is_none(k.original_namespace()) && k.original_namespace() == namespace;
             // Somebody was in that namespace first: then that is the namespace meant.
-            let by_first = all.iter().any(|k| was_there(k) && self.may_refer_to(k));
+            let first = self.directory.by_original_namespace.get(namespace.as_ref());
+            let mut first = first.into_iter().flatten().map(|i| &all[*i]);
+            let by_first = first.any(|k| was_there(k) && self.may_refer_to(k));
             candidates.retain(|i| {
                 let k = &all[*i];
                 if by_first {
@@ -229,6 +282,9 @@ impl Search<'_> {
         role: Option<&Gvk>,
         same: &dyn Fn(&Known, &Known) -> bool,
     ) -> Result<Option<&Known>, String> {
+        if candidates.is_empty() {
+            return Ok(None);
+        }
         let me = self.me();
         let mut left: Vec<&Known> = candidates.into_iter().map(|i| &self.directory.all[i]).collect();
         left.retain(|k| {
@@ -250,7 +306,7 @@ impl Search<'_> {
         if left.iter().all(|k| same(first, k)) {
             return Ok(Some(first));
         }
-        let ids: Vec<&str> = left.iter().map(|k| k.id.as_str()).collect();
+        let ids: Vec<String> = left.iter().map(|k| k.id().to_string()).collect();
         Err(format!("the reference may mean any of {}", ids.join(", ")))
     }
 

@@ -4,6 +4,7 @@
 //! `stage::sync_plan` puts the Applications in order.
 
 mod outcome;
+pub mod policy;
 
 pub use outcome::{FailingResource, Failure, RunRecord, SyncOutcome, SyncResult};
 

@@ -11,7 +11,8 @@ use crate::model::tree::{BaseTree, Edit, EntryKind};
 pub fn judge(base: &dyn BaseTree, rules: &Rules<'_>, changes: &mut ChangeSet) -> Result<()> {
     for (id, folder) in marked(base, rules)? {
         let in_fleet = rules.known_ids.contains(&id);
-        let selected = rules.pick.envs.is_empty() || rules.pick.envs.contains(&id.env);
+        let selected =
+            rules.scope.takes(&id.env) && (rules.pick.envs.is_empty() || rules.pick.envs.contains(&id.env));
         if in_fleet || !selected {
             continue;
         }

@@ -94,7 +94,7 @@ impl Honoured {
 }
 
 /// Returns the id of what we would write at a place; none for nothing.
-fn wanted(cluster: &ClusterTarget, place: &str) -> Option<ObjectId> {
+pub fn wanted(cluster: &ClusterTarget, place: &str) -> Option<ObjectId> {
     let (_, hydrated) = cluster.units.get(place)?;
     match hydrated.files.as_slice() {
         [file] if file.path == place => Some(file.id),

@@ -10,13 +10,13 @@ mod foreign;
 mod index;
 mod moved;
 
-pub use base::BaseCluster;
+pub use base::{BaseCluster, subject_of};
 pub use budget::AllowDelete;
-pub use foreign::{Drift, Settlement};
+pub use foreign::{Drift, Settlement, wanted};
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
-use crate::model::fleet::{Destination, MayDelete};
+use crate::model::fleet::{Destination, MayDelete, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::mark::{self, Mark};
 use crate::model::target::{ChangeSet, ClusterChange, ClusterTarget, Refusal, TargetState};
@@ -33,6 +33,8 @@ pub struct Rules<'a> {
     pub path: &'a str,
     /// What the run is about.
     pub pick: &'a Selection,
+    /// The environments that the destination is about.
+    pub scope: Scope<'a>,
     /// Which kinds may be deleted because they are not in the fleet.
     pub may_delete: MayDelete,
     /// Names of clusters that have a file in the fleet.
@@ -87,7 +89,7 @@ fn put_back(target: &TargetState, rules: &Rules<'_>, changes: &mut ChangeSet) ->
             let inside =
                 unit.strip_prefix(&folder_of(rules.path, id)).and_then(|rest| rest.strip_prefix('/'));
             inside.is_some_and(|place| {
-                let subject = base::subject_of(place).unwrap_or(SubjectId::Cluster);
+                let subject = subject_of(place).unwrap_or(SubjectId::Cluster);
                 rules.pick.takes_subject(&subject) && !target.holds(id, &subject)
             })
         })
@@ -122,7 +124,7 @@ fn one_cluster(
     };
     let before = BaseCluster::read(base, &folder)?;
     let undecided = |place: &str| {
-        let subject = base::subject_of(&format!("{place}/x")).or_else(|| base::subject_of(place));
+        let subject = subject_of(&format!("{place}/x")).or_else(|| subject_of(place));
         subject.is_some_and(|s| !rules.pick.takes_subject(&s) || target.holds(id, &s))
     };
     let prefix = id.to_string();

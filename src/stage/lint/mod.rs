@@ -39,9 +39,9 @@ pub fn lint_writers<'a>(objects: impl IntoIterator<Item = (&'a Value, &'a Origin
     let mut writers: BTreeMap<(String, String), ObjectRef> = BTreeMap::new();
     let mut found = Violations::new();
     for (object, at) in objects {
+        let Some(secret) = secret_of(object) else { continue };
         let this = ObjectRef::of(object);
-        let Some(secret) = secret_of(object, &this) else { continue };
-        let key = (this.namespace.clone(), secret);
+        let key = (this.namespace.clone(), secret.to_owned());
         if let Some(first) = writers.get(&key) {
             found.push(
                 Violation::error(format!(
@@ -59,16 +59,17 @@ pub fn lint_writers<'a>(objects: impl IntoIterator<Item = (&'a Value, &'a Origin
 }
 
 /// Returns the name of the Secret that an object has its operator write.
-fn secret_of(object: &Value, this: &ObjectRef) -> Option<String> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    match (this.group.as_str(), this.kind.as_str()) {
+fn secret_of(object: &Value) -> Option<&str> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let own = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = || text("/metadata/name").unwrap_or_default();
+    let group = own("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    match (group, own("kind")) {
         ("secrets.hashicorp.com", "VaultStaticSecret" | "VaultDynamicSecret" | "VaultPKISecret") => {
             text("/spec/destination/name")
         }
-        ("external-secrets.io", "ExternalSecret") => {
-            text("/spec/target/name").or_else(|| Some(this.name.clone()))
-        }
-        ("", "Secret") => Some(this.name.clone()),
+        ("external-secrets.io", "ExternalSecret") => text("/spec/target/name").or_else(|| Some(name())),
+        ("", "Secret") => Some(name()),
         _ => None,
     }
 }

@@ -33,6 +33,7 @@ pub fn place<'d>(cluster: &mut Cluster<'d>, catalog: &'d Catalog) -> Vec<(Domain
     }
     let ids: Value = cluster.components.iter().map(|p| json!(p.component.key.id)).collect();
     cluster.enabled = Part::new(ids);
+    cluster.access = Part::new(crate::stage::applications::access(cluster));
     if held.is_empty() { Vec::new() } else { vec![(Domain::cluster(cluster.id.clone()), held)] }
 }
 

@@ -16,12 +16,12 @@ use crate::model::cluster::ClusterFile;
 use crate::model::fleet::{Cluster, Destination, Fleet, MayDelete};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::platform::{Argocd, Vault};
-use crate::model::settings::Deliver;
+use crate::model::settings::{Deliver, Settings};
 use crate::stage::lint::lint_platform;
 use crate::suggest::did_you_mean;
 use crate::template::Part;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolves a fleet.
 pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tree::Tree) -> Fleet<'d> {
@@ -34,6 +34,8 @@ pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tr
         notices: definitions.notices.clone(),
         may_delete: MayDelete::default(),
         known_clusters: Vec::new(),
+        proposing: proposing(&definitions.settings),
+        listed: listed(&definitions.settings),
         subjects: subjects::resolve(definitions),
     };
     fleet.notices.extend(definitions.catalog.notices.iter().cloned());
@@ -137,7 +139,6 @@ fn resolve_cluster<'d>(
     let global = tree.get("global").map_or_else(|| json!({}), |g| g.to_value());
     let view =
         [("cluster", view(file, &destination, &vault, &argocd)), ("env", json!(id.env)), ("global", global)];
-    let settings = definitions.settings.environments.get(&id.env);
     let mut cluster = Cluster {
         id: id.clone(),
         file,
@@ -147,11 +148,11 @@ fn resolve_cluster<'d>(
         argocd,
         view: view.into_iter().map(|(name, data)| (name, Part::new(data))).collect(),
         enabled: Part::new(json!([])),
+        access: Part::new(json!({})),
         components: Vec::new(),
         subject_components: Vec::new(),
         subjects: BTreeMap::new(),
         destination,
-        deliver: settings.and_then(|s| s.deliver).unwrap_or(Deliver::Push),
         overlays: chain,
     };
     let held = components::place(&mut cluster, &definitions.catalog);
@@ -174,11 +175,35 @@ fn lint_cluster(cluster: &Cluster<'_>, fleet: &mut Fleet<'_>) {
 }
 
 fn destination(file: &ClusterFile, definitions: &Definitions) -> Destination {
-    let own = definitions.settings.environments.get(&file.gitops.env).and_then(|e| e.branch.clone());
+    let env = &file.gitops.env;
+    let own = definitions.settings.environments.get(env).and_then(|e| e.branch.clone());
     Destination {
         repo: file.gitops.repo_url.clone(),
         branch: own.unwrap_or_else(|| file.gitops.repo_ref.clone()),
+        proposes: proposing(&definitions.settings).contains(env).then(|| env.clone()),
     }
+}
+
+/// Returns the environments whose changes are proposed by merge requests.
+fn proposing(settings: &Settings) -> BTreeSet<String> {
+    let asked = settings.environments.iter().filter(|(_, e)| e.deliver == Some(Deliver::MergeRequest));
+    asked.map(|(env, _)| env.clone()).collect()
+}
+
+/// Returns the destinations of `hydrant.yaml`: for pushes, and for the merge requests of each
+/// environment that has them.
+fn listed(settings: &Settings) -> Vec<Destination> {
+    let ways: Vec<Option<String>> =
+        [None].into_iter().chain(proposing(settings).into_iter().map(Some)).collect();
+    let all = settings.destinations.iter().flat_map(|to| {
+        let of = |proposes: &Option<String>| Destination {
+            repo: to.repo.clone(),
+            branch: to.branch.clone(),
+            proposes: proposes.clone(),
+        };
+        ways.iter().map(of).collect::<Vec<_>>()
+    });
+    all.collect()
 }
 
 /// Returns what templates see as `cluster`: cluster.yaml, and what derives from it.

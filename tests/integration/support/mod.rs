@@ -3,6 +3,7 @@
 
 pub mod crds;
 pub mod fleet;
+pub mod forge;
 pub mod git;
 pub mod measure;
 pub mod proxy;

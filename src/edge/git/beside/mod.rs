@@ -17,7 +17,7 @@ use super::reference::{self, move_branch};
 use super::repository::{Pushed, Repository, full_name};
 use super::server::Swap;
 use super::smart::push::Command;
-use super::write::{Signature, Sink, write_commit, write_tree};
+use super::write::{Draft, Signature, Sink, write_tree};
 use crate::error::{Error, Result};
 use crate::model::tree::{Edit, ObjectId};
 use note_tree::NoteTree;
@@ -170,7 +170,8 @@ impl Repository {
         along: Option<(&Along<'_>, u32)>,
     ) -> Result<(ObjectId, Vec<Move>)> {
         let mut moves = Vec::new();
-        let commit = self.commit_with(on, edits, message, who, &mut |sink, commit| {
+        let parents: Vec<ObjectId> = on.into_iter().collect();
+        let commit = self.commit_with(&parents, on, edits, message, who, &mut |sink, commit| {
             let Some((along, tries)) = along else { return Ok(()) };
             moves.extend(self.fleet_move(along.fleet, commit));
             let text = (along.note)(&Made { commit, base: on, tries });
@@ -313,7 +314,10 @@ impl Repository {
         let parents: Vec<ObjectId> = old.into_iter().collect();
         let not_before = base.map_or(i64::MIN, |base| base.seconds);
         let message = "Notes added by Hydrant\n";
-        let new = write_commit(sink, written.tree, &parents, who, not_before, message)?;
+        let tree = written.tree;
+        // Signed is what stands on a branch; a note is a remark of ours beside it.
+        let draft = Draft { tree, parents: &parents, author: who, committer: None, not_before, message };
+        let new = draft.write(sink, None)?;
         Ok(Move { name: NOTES.into(), old, new })
     }
 

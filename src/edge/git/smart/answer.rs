@@ -65,7 +65,7 @@ pub(in super::super) fn meaning(reason: &str) -> Meaning {
 
 /// Returns a server's text fit for a terminal and a log: no control sequences, no secrets,
 /// no empty lines, not endless.
-pub(in super::super) fn clean(text: &str) -> String {
+pub(in crate::edge) fn clean(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {

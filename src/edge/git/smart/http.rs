@@ -6,6 +6,7 @@
 
 use super::super::clock::Clock;
 use super::super::credentials::Credentials;
+use super::super::helper::{self, Given};
 use super::super::settings::GitSettings;
 use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
@@ -30,8 +31,47 @@ pub(in super::super) struct Http {
     base: RefCell<Url>,
     shown: String,
     credentials: Option<Credentials>,
+    /// What a credential helper gave, until it is told what became of it.
+    given: RefCell<Option<Given>>,
     deadline: Duration,
     max_pack: u64,
+}
+
+/// Returns a client for one server with our rules: no redirects, no proxy but a configured one,
+/// deadlines for connecting, for silence and for the whole.
+pub(in crate::edge) fn client(url: &Url, settings: &GitSettings) -> Result<reqwest::Client> {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // A proxy of the environment would see every request: only a configured one is used.
+        .no_proxy()
+        .connect_timeout(settings.connect_deadline)
+        .read_timeout(settings.silence)
+        .timeout(settings.call_deadline);
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(
+            reqwest::Proxy::all(proxy.expose())
+                .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
+        );
+    }
+    if let Some(path) = &settings.ca_file {
+        let shown = path.display();
+        let pem = std::fs::read(path)
+            .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
+        if certificates.is_empty() {
+            return Err(Error::input(format!("{shown} holds no PEM certificates")));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    } else if url.scheme() == "http" {
+        // No trust store is needed, and a machine without one is no reason to fail.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(failed)
 }
 
 /// A request that is about to be sent.
@@ -45,46 +85,24 @@ struct Request {
 impl Http {
     /// Prepares to speak to a repository; nothing is sent yet.
     pub(in super::super) fn new(url: &Url, settings: &GitSettings) -> Result<Self> {
-        // Fails only if a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // A proxy of the environment would see every request: only a configured one is used.
-            .no_proxy()
-            .connect_timeout(settings.connect_deadline)
-            .read_timeout(settings.silence)
-            .timeout(settings.call_deadline);
-        if let Some(proxy) = &settings.proxy {
-            builder = builder.proxy(
-                reqwest::Proxy::all(proxy.expose())
-                    .map_err(|_| Error::input("the proxy's address is not a valid URL"))?,
-            );
-        }
-        if let Some(path) = &settings.ca_file {
-            let shown = path.display();
-            let pem = std::fs::read(path)
-                .map_err(|e| Error::input(format!("cannot read the CA file {shown}")).because(e))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|e| Error::input(format!("{shown} holds no PEM certificates")).because(e))?;
-            if certificates.is_empty() {
-                return Err(Error::input(format!("{shown} holds no PEM certificates")));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        } else if url.scheme() == "http" {
-            // No trust store is needed, and a machine without one is no reason to fail.
-            builder = builder.tls_certs_only([]);
-        }
         let credentials = match &settings.credentials {
             Some(credentials) => credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
             None => None,
         };
+        let given = match &settings.credential_helper {
+            Some(git) if credentials.is_none() => helper::fill(git, url, settings.silence)?,
+            _ => None,
+        };
+        let credentials = match &given {
+            Some(given) => given.credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
+            None => credentials,
+        };
         Ok(Self {
-            client: builder.build().map_err(failed)?,
+            client: client(url, settings)?,
             base: RefCell::new(url.clone()),
             shown: url.to_string(),
             credentials,
+            given: RefCell::new(given),
             deadline: settings.call_deadline,
             max_pack: settings.max_pack,
         })
@@ -137,7 +155,7 @@ impl Http {
         let error = Error::external(format!("{what} {}: {}", self.shown, failure.words()));
         match failure {
             Failure::Status { code: 401, .. } if self.credentials.is_none() => {
-                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE")
+                error.hint("set HYDRANT_GIT_USERNAME and HYDRANT_GIT_PASSWORD_FILE, or --credential-helper")
             }
             Failure::Status { code: 401 | 403, .. } => {
                 error.hint("look whether the token is still valid and may write to this repository")
@@ -197,7 +215,7 @@ impl Http {
     ) -> Result<T, Failure> {
         let (sender, receiver) = sync_channel(16);
         let deadline = self.deadline;
-        std::thread::scope(|scope| {
+        let outcome = std::thread::scope(|scope| {
             let sending = scope.spawn(move || in_runtime(request, sender, deadline));
             let answer = read(&mut Incoming { receiver, chunk: Vec::new(), at: 0 });
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
@@ -210,7 +228,18 @@ impl Http {
                 }
                 (Err(e), Ok(())) => Err(Failure::Protocol(clean(&e.to_string()))),
             }
-        })
+        });
+        let taken = match &outcome {
+            Ok(_) => Some(true),
+            Err(Failure::Status { code: 401, .. }) => Some(false),
+            Err(_) => None,
+        };
+        if let Some(taken) = taken
+            && let Some(given) = self.given.take()
+        {
+            given.judged(taken);
+        }
+        outcome
     }
 }
 

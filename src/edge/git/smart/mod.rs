@@ -15,10 +15,10 @@
 //! * [`answer`]: what the many servers mean by their refusals.
 
 pub(super) mod advert;
-pub(super) mod answer;
-pub(super) mod failure;
+pub(in crate::edge) mod answer;
+pub(in crate::edge) mod failure;
 pub(super) mod fetch;
-pub(super) mod http;
+pub(in crate::edge) mod http;
 pub(super) mod pkt;
 pub(super) mod push;
 pub(super) mod wire;

@@ -58,7 +58,10 @@ impl Ssh {
             KnownHosts::read(&usual_files(), false)?
         };
         if let Some(text) = &ssh.known_hosts_text {
-            known.add("HYDRANT_GIT_KNOWN_HOSTS", text);
+            known.add(
+                "the lines that were given (HYDRANT_GIT_KNOWN_HOSTS, or git.knownHosts in hydrant.yaml)",
+                text,
+            );
         }
         let login = match (&ssh.key, &ssh.agent) {
             (Some(source), _) => Login::Key(key::load(source, ssh.passphrase.as_ref(), &NAMES)?),
