@@ -256,8 +256,10 @@ impl Clock for Hasty {
 fn an_alert_webhook_that_never_answers_costs_its_deadline_and_nothing_else() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (silent, (url, told)) = (format!("http://{}/", listener.local_addr().unwrap()), self::listener());
-    let raw: Vec<RawAlert> = serde_json::from_value(serde_json::json!([{"urlEnv": "A"}, {"urlEnv": "B"}])).unwrap();
-    let hooks = alert::resolve(&raw, &|name| Some(if name == "A" { silent.clone() } else { url.clone() })).unwrap();
+    let raw: Vec<RawAlert> =
+        serde_json::from_value(serde_json::json!([{"urlEnv": "A"}, {"urlEnv": "B"}])).unwrap();
+    let hooks =
+        alert::resolve(&raw, &|name| Some(if name == "A" { silent.clone() } else { url.clone() })).unwrap();
     let (report, _) = report("degraded");
     let about = Alert { run: "r-1", revision: &report.revision, outcomes: &report.outcomes, notices: &[] };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
