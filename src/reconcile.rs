@@ -199,7 +199,7 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydr
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = request.render.fleet.load()?;
-    let key = shortcut::key(&tree, request, tools.sync.is_some());
+    let key = shortcut::key(&tree, request, tools.sync);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
@@ -324,6 +324,9 @@ pub fn destinations(
             all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
         }
     }
+    // What is proposed for an environment is only touched by runs about it.
+    let pick = &request.render.pick.envs;
+    all.retain(|to| to.proposes.as_ref().is_none_or(|env| pick.is_empty() || pick.contains(env)));
     all.into_iter().collect()
 }
 

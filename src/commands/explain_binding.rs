@@ -119,7 +119,11 @@ fn of_subject(fleet: &Fleet<'_>, pick: &Selection, subject: &Subject, out: &mut 
         }
         out.push_str("what it may do:\n");
         let values: Vec<&Value> = objects.iter().map(|o| &o.value).collect();
-        for line in grants::in_words(&values) {
+        let grants = grants::in_words(&values);
+        if grants.is_empty() {
+            out.push_str("  - nothing: it brings no rights, no quota and no network rule\n");
+        }
+        for line in grants {
             out.push_str(&format!("  - {line}\n"));
         }
     }

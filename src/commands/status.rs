@@ -10,7 +10,7 @@ use crate::edge::argocd::settings::{ArgoSettings, Env, RawArgoSettings, ServerSe
 use crate::edge::git::{Remote, Repository, Tip};
 use crate::error::Result;
 use crate::model::fleet::{Cluster, Destination, Fleet};
-use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::id::{ClusterId, SubjectId};
 use crate::model::sync::{AppRef, AppSource, ServerId};
 use crate::model::target::{ClusterTarget, TargetState};
 use crate::model::tree::{BaseTree, NoTree, ObjectId};
@@ -96,7 +96,13 @@ fn look(
         let mut seen = Seen {
             files: tree.map(|_| BTreeMap::new()),
             live: None,
-            held: target.held.get(&domain(id, subject)).cloned().unwrap_or_default(),
+            // What holds the organization or the whole cluster holds this one, too.
+            held: target
+                .held
+                .iter()
+                .filter(|(d, _)| d.holds(id, subject))
+                .flat_map(|(_, w)| w.clone())
+                .collect(),
         };
         if let (Some(tree), Some(files)) = (tree, &mut seen.files) {
             for (unit, hydrated) in wanted.units.values().filter(|(u, _)| u.subject == *subject) {
@@ -111,10 +117,6 @@ fn look(
         sight.insert((id.clone(), subject.clone()), seen);
     }
     Ok(())
-}
-
-fn domain(cluster: &ClusterId, subject: &SubjectId) -> Domain {
-    Domain { cluster: cluster.clone(), subject: subject.clone() }
 }
 
 type Key = (ClusterId, SubjectId);

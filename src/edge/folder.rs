@@ -1,6 +1,7 @@
 //! A folder on disk as something to compare with and to write into (`render --out`).
 
 use crate::error::{Error, Result};
+use crate::model::mark::{self, Mark};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 
 /// The largest file that is read from the folder, in bytes.
 const MAX_FILE: u64 = 32 << 20;
+/// The largest mark, in bytes.
+const MAX_MARK: u64 = 4 << 20;
 
 /// A folder that is empty or bears our marks.
 #[derive(Debug)]
@@ -39,23 +42,26 @@ impl Folder {
                 "nothing was written: {} is neither empty nor bears marks of Hydrant",
                 root.display()
             ))
-            .hint("give an empty folder to --out"));
+            .hint("give an empty folder to --out, or one that an earlier render wrote"));
         }
         Ok(folder)
     }
 
-    /// Looks for a mark, as deep as a `path` may reasonably put it.
+    /// Looks for a mark where one stands: `<path>/<env>/<cluster>/.hydrant`, naming just that
+    /// environment and cluster. Any file of that name would be too little: this folder is then
+    /// ours to delete from.
     fn bears_mark(&self, dir: &Path, depth: usize) -> bool {
+        // As deep as a `path` may reasonably put it.
         if depth > 8 {
             return false;
         }
-        if dir.join(crate::model::mark::FILE).is_file() {
+        if depth >= 2 && is_marked(dir) {
             return true;
         }
         let Ok(entries) = fs::read_dir(dir) else { return false };
         entries
             .flatten()
-            .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+            .filter(|e| e.file_name() != ".git" && e.file_type().is_ok_and(|t| t.is_dir()))
             .any(|e| self.bears_mark(&e.path(), depth + 1))
     }
 
@@ -124,6 +130,16 @@ impl Folder {
             }
         }
     }
+}
+
+/// Returns true for a cluster's folder with the mark of that cluster.
+fn is_marked(dir: &Path) -> bool {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+    let path = dir.join(mark::FILE);
+    // A link could lead to another folder's mark.
+    let plain = fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= MAX_MARK);
+    let mark = plain.then(|| fs::read(&path).ok()).flatten().and_then(|bytes| Mark::read(&bytes));
+    mark.is_some_and(|m| name(Some(dir)) == Some(m.cluster) && name(dir.parent()) == Some(m.env))
 }
 
 /// Writes a file where nothing stood that anybody could read.

@@ -1,5 +1,6 @@
 //! From a fleet to a commit and back: what is written, what is kept, what is refused.
 
+use crate::common::write_files;
 use crate::support::fleet::{Fleet, cluster_yaml};
 use crate::support::git::person_commits;
 use serde_json::Value;
@@ -218,6 +219,40 @@ fn out_takes_an_empty_folder_or_our_own_and_nothing_else() {
         fleet.git(&["show", "main:lab/a/platform/notes/configmap-m3.yaml"])
     );
     write().exits(0).shows("0 file(s) written or removed");
+}
+
+/// A folder that counts as ours is a folder that files are deleted from.
+#[test]
+fn out_takes_no_folder_whose_mark_is_none_of_a_clusters_own() {
+    let fleet = delivered();
+    let mark = fleet.git(&["show", "main:lab/a/.hydrant"]);
+    for (n, (place, text)) in [
+        (".hydrant", mark.as_str()),
+        ("a/.hydrant", &mark),
+        ("sno/a/.hydrant", &mark),
+        ("lab/other/.hydrant", &mark),
+        ("lab/a/.hydrant", ""),
+        ("lab/a/.hydrant", "{}"),
+        ("lab/a/.hydrant", "mine"),
+        (".git/lab/a/.hydrant", &mark),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = fleet.beside(&format!("out{n}"));
+        write_files(&out, &[(place, text), ("mine.txt", "mine")]);
+        let path = out.display().to_string();
+        let ran = fleet.call(&["render"], &["--out", &path]).run();
+        ran.exits(4).says("is neither empty nor bears marks of Hydrant");
+        assert_eq!(std::fs::read_to_string(out.join("mine.txt")).expect("still there"), "mine");
+    }
+    let out = fleet.beside("out-with-a-link");
+    write_files(&out, &[("mine.txt", "mine"), ("lab/a/mine.txt", "mine"), ("kept/mark", &mark)]);
+    std::os::unix::fs::symlink(out.join("kept/mark"), out.join("lab/a/.hydrant")).expect("link");
+    fleet.call(&["render"], &["--out", &out.display().to_string()]).run().exits(4);
+    let ours = fleet.beside("ours");
+    write_files(&ours, &[("deep/path/lab/a/.hydrant", &mark)]);
+    fleet.call(&["render"], &["--out", &ours.display().to_string(), "--path", "deep/path"]).run().exits(0);
 }
 
 #[test]

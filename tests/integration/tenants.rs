@@ -423,18 +423,50 @@ fn the_order_of_files_changes_nothing() {
     );
 }
 
+/// Returns the rows of all tables of docs/tenants.md, each as its cells.
+fn table_rows() -> Vec<Vec<String>> {
+    let docs = std::fs::read_to_string(project("docs/tenants.md")).expect("docs/tenants.md");
+    docs.lines()
+        .filter_map(|l| l.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|l| l.split(" | ").map(|cell| cell.trim_matches(['|', ' ']).to_owned()).collect())
+        .collect()
+}
+
+fn stems(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(project(folder)).expect("a folder");
+    entries
+        .map(|e| e.expect("entry").path().file_stem().expect("name").to_string_lossy().into_owned())
+        .collect()
+}
+
 #[test]
-fn the_tables_in_the_docs_name_every_fixture_and_only_tests_that_exist() {
+fn the_tables_in_the_docs_name_every_fixture_and_only_what_exists() {
     let docs = std::fs::read_to_string(project("docs/tenants.md")).expect("docs/tenants.md");
     let quoted: Vec<&str> = docs.split('`').skip(1).step_by(2).collect();
-    for file in std::fs::read_dir(project("fixtures/bindings/invalid")).expect("fixtures") {
-        let path = file.expect("file").path();
-        let name = path.file_stem().expect("name").to_string_lossy().into_owned();
-        assert!(quoted.contains(&name.as_str()), "docs/tenants.md does not name the fixture {name}");
+    for fixture in stems("fixtures/bindings/invalid") {
+        let named = quoted.iter().any(|q| *q == fixture || *q == format!("invalid/{fixture}"));
+        assert!(named, "docs/tenants.md does not name the fixture {fixture}");
+    }
+    for folder in ["valid", "objects", "made-by-teams"] {
+        for fixture in stems(&format!("fixtures/bindings/{folder}")) {
+            let name = format!("{folder}/{fixture}");
+            assert!(quoted.contains(&name.as_str()), "docs/tenants.md does not name the fixture {name}");
+        }
+    }
+    let folders = ["valid/", "invalid/", "objects/", "made-by-teams/"];
+    for fixture in quoted.iter().filter(|q| folders.iter().any(|f| q.starts_with(f))) {
+        assert!(
+            project(&format!("fixtures/bindings/{fixture}.yaml")).is_file(),
+            "there is no fixture {fixture}"
+        );
     }
     let mut code = String::new();
-    for file in ["tenants", "tenants_rendered", "tenants_defects", "tenants_commands", "tenants_types"] {
-        code += &std::fs::read_to_string(project(&format!("tests/integration/{file}.rs"))).expect("tests");
+    for file in
+        std::fs::read_dir(project("tests/integration")).expect("tests").map(|e| e.expect("entry").path())
+    {
+        if file.is_file() {
+            code += &std::fs::read_to_string(file).expect("a test file");
+        }
     }
     let tests = quoted.iter().filter(|q| q.matches('_').count() >= 3 && !q.contains(['/', '<', '.']));
     let mut count = 0;
@@ -442,7 +474,55 @@ fn the_tables_in_the_docs_name_every_fixture_and_only_tests_that_exist() {
         assert!(code.contains(&format!("fn {test}()")), "there is no test {test}");
         count += 1;
     }
-    assert!(count > 15, "only {count} tests are named");
+    assert!(count > 100, "only {count} tests are named");
+}
+
+/// Facts B: 16 resources of an organization, 17 and one of a tenant, and the rest by its number.
+#[test]
+fn every_resource_and_every_component_has_its_row() {
+    let rows = table_rows();
+    let mut wanted: Vec<String> = (1..=16).map(|n| format!("B1.{n}")).collect();
+    wanted.extend((1..=17).map(|n| format!("B2.{n}")));
+    wanted.extend(
+        ["B2.1b", "B9", "B10", "B11", "B12", "(B3)", "(B4)", "(B5)", "(B6)", "(B7)", "(B8)"]
+            .map(str::to_owned),
+    );
+    for id in wanted {
+        let has = |row: &&Vec<String>| row[0].split(' ').any(|word| word == id);
+        assert!(rows.iter().any(|r| has(&r)), "no row for {id}");
+    }
+    for n in 1..=9 {
+        let id = format!("C{n}");
+        assert!(rows.iter().any(|r| r[0].split([' ', ',']).any(|w| w == id)), "no row for {id}");
+    }
+    for component in stems("templates/tenants").into_iter().filter(|c| c != "dispatchers") {
+        assert!(
+            rows.iter().any(|r| r.len() > 1 && r[1] == format!("`{component}`")),
+            "no row for {component}"
+        );
+    }
+}
+
+#[test]
+fn each_of_the_thirty_defects_has_a_test_of_its_number_or_a_reason() {
+    let rows = table_rows();
+    for n in 1..=30 {
+        let of_number =
+            |row: &&Vec<String>| row.len() == 3 && row[0].split(' ').next() == Some(&n.to_string());
+        let row = rows.iter().find(of_number).unwrap_or_else(|| panic!("no row for defect {n}"));
+        let sound = row[2].starts_with(&format!("`defect_{n:02}_")) || row[2].starts_with("no test: ");
+        assert!(sound, "defect {n}: {row:?}");
+    }
+    let mut own = std::fs::read_to_string(project("tests/integration/tenants_defects.rs")).expect("tests");
+    own += &std::fs::read_to_string(project("tests/integration/tenants_commands.rs")).expect("tests");
+    let docs = std::fs::read_to_string(project("docs/tenants.md")).expect("docs/tenants.md");
+    for test in own
+        .lines()
+        .filter_map(|l| l.strip_prefix("fn ")?.strip_suffix("() {"))
+        .filter(|t| t.starts_with("defect_"))
+    {
+        assert!(docs.contains(&format!("| `{test}` |")), "docs/tenants.md does not name {test}");
+    }
 }
 
 /// Puts a value at every scalar of a document, one at a time.

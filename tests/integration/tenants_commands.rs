@@ -94,6 +94,10 @@ fn explain_binding_lists_every_object_and_what_it_may_do() {
         .shows("its Applications bring nothing that is cluster-scoped")
         .shows("org-river-works/eventlistener may create pipelineruns of tekton.dev in namespace barge");
     fleet
+        .run(&["explain", "binding", "river-docs"])
+        .exits(0)
+        .shows("  - nothing: it brings no rights, no quota and no network rule");
+    fleet
         .run(&["explain", "binding", "organization/river-works"])
         .exits(0)
         .shows("claims     tunnel id `6f1f7f64");
@@ -160,6 +164,24 @@ fn a_binding_goes_from_pending_over_provisioning_to_ready() {
     let sick = argocd("Synced", "Degraded");
     let all = status(&fleet, &[("ARGOCD_API_URL", &sick), ("ARGOCD_API_TOKEN", "t")]);
     assert_eq!(phase(&all, "ferry"), ("Failed", "Degraded on local/quay"));
+}
+
+/// What is held says so, whatever the branch has: a held cluster gives no files to compare.
+#[test]
+fn a_binding_is_failed_where_its_cluster_or_its_organization_is_held() {
+    let fleet = of_two_tenants();
+    deliver(&fleet, &[]).exits(0);
+    fleet.write("clusters/quay/values.yaml", "vault:\n  address: ''\nglobl: {}\n");
+    let all = status(&fleet, &[]);
+    assert_ne!(phase(&all, "ferry").0, "Provisioning", "nobody knows what should stand there");
+    let own = fleet.text("clusters/quay/cluster.yaml");
+    fleet.write("clusters/pier/cluster.yaml", &own.replace("name: quay", "name: pier"));
+    let vault = "vault:\n  address: https://vault.example.com\n";
+    fleet.write("clusters/pier/values.yaml", vault).write("clusters/quay/values.yaml", vault);
+    let all = status(&fleet, &[]);
+    let (phase, message) = phase(&all, "ferry");
+    assert_eq!(phase, "Failed");
+    assert!(message.contains("the Vault auth mount `kubernetes-local`"), "{message}");
 }
 
 #[test]

@@ -107,6 +107,32 @@ fn defect_07_an_app_project_names_exact_namespaces_and_not_what_confines_it() {
 }
 
 #[test]
+fn defect_08_no_binding_takes_a_namespace_of_the_platform_and_harmless_names_are_free() {
+    let fleet = Fleet::of_one_cluster();
+    fleet.write("bindings/a.yaml", &organization("river-works"));
+    let reserved = [
+        "argocd",
+        "platform-system",
+        "org-sea-works",
+        "kube-x",
+        "cert-manager",
+        "external-secrets",
+        "default",
+    ];
+    for name in reserved {
+        fleet.write("bindings/b.yaml", &tenant(name));
+        fleet
+            .run(&["validate"])
+            .exits(2)
+            .says(&format!("Cannot create namespace with privileged name '{name}'"));
+    }
+    for name in ["default-app", "argocd-demo", "organisation"] {
+        fleet.write("bindings/b.yaml", &tenant(name));
+        fleet.run(&["validate"]).exits(0);
+    }
+}
+
+#[test]
 fn defect_09_a_repository_has_a_label_that_is_valid_and_its_own() {
     let label = |t: &str| of(t, "Namespace", t)["metadata"]["labels"]["platform.aphex/repo"].clone();
     assert_eq!(label("ferry"), "River-Works.ferry-api");
@@ -115,6 +141,28 @@ fn defect_09_a_repository_has_a_label_that_is_valid_and_its_own() {
     assert_ne!(repository_label("a-b", "c"), repository_label("a", "b-c"));
     let long = repository_label("river-works", &"x".repeat(90));
     assert!(long.len() <= 63 && long != repository_label("river-works", &"x".repeat(91)));
+}
+
+/// Neither is first, so neither overwrites the other: both keep what the branch has.
+#[test]
+fn defect_10_two_bindings_with_one_pipeline_name_are_both_held_and_keep_their_files() {
+    let fleet = Fleet::of_one_cluster();
+    fleet.write("bindings/a.yaml", &(organization("river-works") + "---\n" + &organization("sea-works")));
+    fleet.write("bindings/b.yaml", &tenant("ferry")).write("bindings/c.yaml", &tenant("tide"));
+    let before = fleet.render();
+    let other = tenant("ferry").replace("aphexOrg: river-works", "aphexOrg: sea-works");
+    let other = other.replace("repoName: ferry", "repoName: other").replace("ferry-binding", "other-binding");
+    fleet.write("bindings/d.yaml", &other);
+    fleet.write("bindings/b.yaml", &tenant("ferry").replace("name: build\n", "name: compile\n"));
+    fleet.write("bindings/c.yaml", &tenant("tide").replace("name: build\n", "name: compile\n"));
+    let out = fleet.path("out");
+    fleet
+        .run(&["render", "--out", out.to_str().expect("UTF-8")])
+        .exits(2)
+        .says("bindings/b.yaml:1:1: pipelineName `ferry` is claimed by RepoBinding `ferry-binding` and by RepoBinding `other-binding` (bindings/d.yaml:1:1)")
+        .says("bindings/d.yaml:1:1: pipelineName `ferry` is claimed by RepoBinding `other-binding` and by RepoBinding `ferry-binding` (bindings/b.yaml:1:1)");
+    let changed = fleet.output().changed(&before);
+    assert_eq!(changed, ["local/quay/tenants/river-works/tide/tenant-pipeline/pipeline-tide.yaml"]);
 }
 
 #[test]
@@ -276,6 +324,66 @@ fn defect_21_no_secret_of_a_binding_reaches_a_message_or_a_file() {
 }
 
 #[test]
+fn defect_24_a_pipeline_spec_is_parsed_strictly_and_its_older_version_is_refused_with_the_conversion() {
+    let fleet = Fleet::of_one_cluster();
+    fleet.write("bindings/a.yaml", &organization("river-works"));
+    let says = |from: &str, to: &str, message: &str| {
+        let edited = tenant("ferry").replace(from, to);
+        assert_ne!(edited, tenant("ferry"), "{from}");
+        fleet.write("bindings/b.yaml", &edited);
+        fleet.run(&["validate"]).exits(2).says(message);
+    };
+    says("tekton.dev/v1\n", "tekton.dev/v1beta1\n", "expected v1, got v1beta1");
+    says("tekton.dev/v1\n", "tekton.dev/v1beta1\n", "hint: ");
+    // The original looked for three words in the text, and this has all of them.
+    says(
+        "    kind: Pipeline\n",
+        "    kind: ConfigMap\n    metadata: {labels: {kind: Pipeline}}\n",
+        "expected Pipeline, got ConfigMap",
+    );
+    says(
+        "          taskRef: {name: build}\n",
+        "          taskRef: {name: build}\n    ---\n    kind: Secret\n",
+        "a second document in a pipelineSpec, which takes one",
+    );
+    says("      tasks:\n", "      tsks: []\n      tasks:\n", "tsks");
+}
+
+#[test]
+fn defect_25_there_is_one_form_of_phases_groups_and_labels_and_older_ones_are_converted() {
+    let fleet = Fleet::of_one_cluster();
+    fleet.write(
+        "bindings/a.yaml",
+        &organization("river-works").replace("aphex.io/v1alpha1", "arbiter.io/v1alpha1"),
+    );
+    fleet.write(
+        "bindings/b.yaml",
+        "apiVersion: platform.arbiter.io/v1alpha1\nkind: RepoBinding\nmetadata: {name: tide}\nspec: {repoOrg: river-works, repoName: tide, tenantName: tide}\n",
+    );
+    fleet.run(&["validate"]).exits(0).says("is an older group").says("in an older form");
+    let output = fleet.render();
+    for object in output.objects("local/quay/") {
+        let labels = object["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+        let old = |k: &&String| {
+            k.starts_with("platform.arbiter.io") || k.starts_with("arbiter.io") || k.starts_with("aphex/")
+        };
+        assert_eq!(labels.keys().find(old), None, "{object}");
+    }
+    let all = fleet.run(&["status", "--format", "json"]).exits(0);
+    let all: Vec<Value> = serde_json::from_str(&all.stdout).expect("JSON");
+    for status in all {
+        let phase = status["status"]["phase"].as_str().expect("a phase");
+        assert!(["Pending", "Provisioning", "Ready", "Failed"].contains(&phase), "{status}");
+    }
+    // One rule for paths, by components: `.kiro/docs-x` is not below `.kiro/docs`.
+    fleet.write(
+        "bindings/c.yaml",
+        "apiVersion: aphex.io/v1alpha1\nkind: KnowledgeBase\nmetadata: {name: docs}\nspec: {displayName: d, repositories: [{url: https://github.com/a/b, paths: [.kiro/docs-x]}]}\n",
+    );
+    fleet.run(&["validate"]).exits(2).says("path must start with .kiro/docs");
+}
+
+#[test]
 fn defect_28_no_image_of_ours_is_latest() {
     let mut images = 0;
     for object in OUTPUT.objects(ORGANIZATION) {
@@ -288,6 +396,41 @@ fn defect_28_no_image_of_ours_is_latest() {
         }
     }
     assert!(images > 0);
+}
+
+/// The acceptance list of the original's own tests, held against what Hydrant says of a failed
+/// binding and of one that is held where it would be rendered. What a failed sync says is in the
+/// tests of the sync stage (`a_report_names_objects_as_kubectl_takes_them_and_the_mend`).
+#[test]
+fn defect_29_a_failure_names_what_failed_why_and_where() {
+    let fleet = Fleet::of_one_cluster();
+    fleet.write("bindings/a.yaml", &organization("river-works"));
+    fleet.write("bindings/b.yaml", &tenant("ferry").replace("repoName: ferry", "repoName: 'a/b'"));
+    fleet.write("bindings/c.yaml", &tenant("tide"));
+    fleet.write("templates/tenants/extra/component.yaml", "scope: tenant\n");
+    fleet.write(
+        "templates/tenants/extra/x.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ fail(\"no room for \" ~ tenant.name) }}\n",
+    );
+    let ran = fleet.run(&["status", "--format", "json"]).exits(0);
+    let all: Vec<Value> = serde_json::from_str(&ran.stdout).expect("JSON");
+    let of = |name: &str| all.iter().find(|s| s["name"] == name).expect("a status").clone();
+    let ferry = of("ferry");
+    assert_eq!(ferry["kind"], "RepoBinding");
+    assert_eq!(ferry["at"], "bindings/b.yaml:1:1");
+    assert_eq!(ferry["status"]["phase"], "Failed");
+    assert_eq!(
+        ferry["status"]["message"],
+        "Validation failed: repoName: repoName must be a valid GitHub repository name"
+    );
+    let tide = of("tide");
+    assert_eq!(tide["status"]["phase"], "Failed");
+    let message = tide["status"]["message"].as_str().expect("a message");
+    assert!(
+        message.starts_with("Failed to provision on local/quay: ") && message.contains("no room for tide"),
+        "{message}"
+    );
+    assert_eq!(of("river-works")["status"]["phase"], "Pending", "its tenants' failures are not its own");
 }
 
 #[test]

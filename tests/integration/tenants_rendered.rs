@@ -228,6 +228,85 @@ fn a_bad_binding_keeps_its_last_files_and_the_others_go_on() {
     assert!(changed.iter().all(|p| p.ends_with(".yaml") && !p.contains("/t3/")), "{changed:?}");
 }
 
+/// The whole way, through the built binary: 999 of 1,000 are delivered. That a bad one keeps the
+/// files that it had is the test below.
+#[test]
+fn one_bad_binding_of_a_thousand_leaves_999_delivered() {
+    let fleet = Fleet::of_one_cluster();
+    // The form without a Pipeline has the fewest objects.
+    let older = |i: usize| {
+        let name = if i == 500 { "Bad_Name".to_owned() } else { format!("t{i}") };
+        format!(
+            "apiVersion: aphex.io/v1alpha1\nkind: RepoBinding\nmetadata: {{name: b{i}}}\nspec: {{aphexOrg: river-works, repoOrg: river-works, repoName: r{i}, tenantName: {name}}}\n"
+        )
+    };
+    let all: Vec<String> = (0..1000).map(older).collect();
+    fleet
+        .write("bindings/org.yaml", &organization("river-works"))
+        .write("bindings/all.yaml", &all.join("---\n"));
+    let repo = fleet.path("repo");
+    fleet
+        .run(&["run", "-q", "--repo", repo.to_str().expect("UTF-8")])
+        .exits(5)
+        .says("bindings/all.yaml:2501:1");
+    let folder = "local/quay/tenants/river-works/";
+    let files = crate::support::git::git(&repo, &["ls-tree", "--name-only", "main", folder]);
+    assert_eq!(files.lines().count(), 999);
+    assert!(!files.contains("t500"));
+    let applications = crate::support::git::git(
+        &repo,
+        &["ls-tree", "--name-only", "main", "local/quay/apps/tenants/river-works/"],
+    );
+    assert_eq!(applications.lines().count(), 999);
+}
+
+/// What cannot say who it is might be anyone of its kind; what is of another kind may go.
+#[test]
+fn a_binding_without_a_name_stops_deletions_of_its_kind_and_below_and_no_other() {
+    let fleet = Fleet::of_one_cluster();
+    let base = |name: &str| {
+        format!(
+            "apiVersion: aphex.io/v1alpha1\nkind: KnowledgeBase\nmetadata: {{name: {name}}}\nspec: {{displayName: d, repositories: [{{url: https://github.com/a/{name}}}]}}\n"
+        )
+    };
+    fleet
+        .write("bindings/org.yaml", &organization("river-works"))
+        .write("bindings/sea.yaml", &organization("sea-works"));
+    fleet.write("bindings/a.yaml", &tenant("ferry")).write("bindings/b.yaml", &tenant("tide"));
+    fleet.write("bindings/kb.yaml", &base("docs")).write("bindings/kb2.yaml", &base("more"));
+    let repo = fleet.path("repo");
+    let allowed = "tenant/tide,organization/sea-works,application/local/quay/knowledgebase-docs-local,objects/local/quay";
+    let run = |more: &[&str]| {
+        let mut args = vec!["run", "--repo", repo.to_str().expect("UTF-8")];
+        args.extend(more);
+        fleet.run(&args)
+    };
+    let stands = |path: &str| {
+        !crate::support::git::git(
+            &repo,
+            &["ls-tree", "-r", "--name-only", "main", &format!("local/quay/{path}")],
+        )
+        .is_empty()
+    };
+    run(&[]).exits(0);
+    // A RepoBinding that cannot be told: tenants stay, the knowledge base goes.
+    fleet.write("bindings/a.yaml", &tenant("ferry").replace("pipelineName: ferry", "pipelineName: Ferry"));
+    fleet.remove("bindings/b.yaml").remove("bindings/kb.yaml");
+    run(&["--allow-delete", allowed]).exits(5);
+    assert!(stands("tenants/river-works/ferry") && stands("tenants/river-works/tide"));
+    assert!(!stands("knowledgebases/docs") && stands("knowledgebases/more"));
+    // An Organization that cannot be told: organizations and tenants stay.
+    fleet.write("bindings/a.yaml", &tenant("ferry"));
+    fleet.write("bindings/sea.yaml", &organization("Sea"));
+    run(&["--allow-delete", allowed]).exits(5);
+    assert!(stands("organizations/sea-works") && stands("tenants/river-works/tide"));
+    // Mended: both go.
+    fleet.remove("bindings/sea.yaml");
+    run(&["--allow-delete", allowed]).exits(0);
+    assert!(!stands("organizations/sea-works") && !stands("tenants/river-works/tide"));
+    assert!(stands("tenants/river-works/ferry"));
+}
+
 #[test]
 fn a_file_that_does_not_parse_deletes_nothing() {
     let fleet = Fleet::of_one_cluster();

@@ -3,7 +3,7 @@
 
 use crate::common::shared;
 use crate::support::crds::Crds;
-use crate::tenants_fleet::Fleet;
+use crate::tenants_fleet::{Fleet, tenant};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -39,6 +39,34 @@ fn the_built_binary_checks_the_whole_fleet_of_tenants_against_the_real_types() {
     assert!(!ran.stderr.contains("nothing is known of the type"), "{}", ran.stderr);
     let out = fleet.path("out");
     fleet.run(&["render", "--crds", crds, "--out", out.to_str().expect("UTF-8")]).exits(0);
+}
+
+/// Every combination of what a binding may ask for, on clusters with and without a Vault.
+#[test]
+fn a_generated_fleet_of_every_kind_of_tenant_fits_the_real_types() {
+    let Some(folder) = shared("crds") else { return };
+    let fleet = Fleet::of_fixtures();
+    let mut all = Vec::new();
+    for n in 0..32_u32 {
+        let on = |bit: u32| n & (1 << bit) != 0;
+        let mut notes = Vec::new();
+        let annotations = [
+            (0, "permission-profile: elevated"),
+            (1, "egress: anywhere"),
+            (2, "deploy-path: deploy/prod"),
+            (3, "branch: release/1.x"),
+            (4, "clusters: harbour"),
+        ];
+        for (_, text) in annotations.iter().filter(|(bit, _)| on(*bit)) {
+            notes.push(format!("hydrant.dev/{text}"));
+        }
+        let name = format!("g{n}");
+        let head = format!("  name: {name}-binding\n");
+        all.push(tenant(&name).replace(&head, &format!("{head}  annotations: {{{}}}\n", notes.join(", "))));
+    }
+    fleet.write("bindings/generated.yaml", &all.join("---\n"));
+    let ran = fleet.run(&["validate", "--crds", folder.to_str().expect("UTF-8")]).exits(0);
+    assert!(!ran.stderr.contains("nothing is known of the type"), "{}", ran.stderr);
 }
 
 /// What runs inside a TriggerTemplate is free-form for its CRD; the run itself is not.

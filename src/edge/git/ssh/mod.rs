@@ -3,7 +3,7 @@
 //! The protocol inside is that of [`super::smart`], version 0, which every server speaks
 //! without being asked. One connection serves the list of branches and the request after it.
 //!
-//! * [`address`]: where.
+//! * [`address`]: where the server is, as it is written.
 //! * [`settings`], [`key`], [`agent`]: who we are.
 //! * [`known_hosts`], [`guard`]: who the server is.
 //! * [`session`]: one connection and one command.
