@@ -171,7 +171,7 @@ fn session(
 impl Run {
     /// Checks every server's token, all at once.
     async fn preflight(&mut self, found: &mut RunResult, request: &SyncRequest) {
-        let mut checks = JoinSet::new();
+        let (mut checks, begun) = (JoinSet::new(), self.clock.now());
         for (id, session) in &self.sessions {
             if let Ok(session) = session {
                 let (id, session, run_id) = (id.clone(), session.clone(), request.run_id.clone());
@@ -186,6 +186,14 @@ impl Run {
                 next = checks.join_next() => next,
             };
             let Some(Ok((id, preflight))) = next else { break };
+            let line = self.shared.server_line("request", &*self.clock, &id);
+            self.shared.audit.record(AuditRecord {
+                action: "preflight".into(),
+                http: preflight.refused.is_none().then_some(200),
+                message: preflight.refused.as_ref().and_then(SyncResult::reason).unwrap_or_default().into(),
+                millis: millis_since(&*self.clock, begun),
+                ..line
+            });
             found.notices.extend(preflight.notices);
             found.urgent |= preflight.urgent;
             if let Some(refused) = preflight.refused {
