@@ -17,7 +17,9 @@ pub fn absorb(resources: &mut Resources, mut new: Resource) -> Result<(), Failur
     let places = resources.with_any_id(&id);
     let place = match (places[..].first(), new.behavior) {
         (None, Behavior::Create) => {
-            return resources.append(new).map_err(|(id, _)| Failure::plain(format!("{id} is there already")));
+            return resources
+                .append(new)
+                .map_err(|taken| Failure::plain(format!("{} is there already", taken.0)));
         }
         (None, _) => {
             let kind = new.value.kind().into_owned();

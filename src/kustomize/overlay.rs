@@ -89,7 +89,8 @@ impl Overlay {
             }
             let mut resource = Resource::new(value);
             resource.table.clone_from(&self.table);
-            run.resources.append(resource).map_err(|(id, _)| {
+            run.resources.append(resource).map_err(|taken| {
+                let (id, _) = *taken;
                 vec![Violation::error(format!("the unit has two objects {id}")).at(self.at.clone())]
             })?;
         }

@@ -236,7 +236,8 @@ impl Run {
     }
 
     fn append(&mut self, resource: Resource) -> Result<(), Violations> {
-        self.resources.append(resource).map_err(|(id, at)| {
+        self.resources.append(resource).map_err(|taken| {
+            let (id, at) = *taken;
             let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
             let mut violation = Violation::error(format!("{id} is there already"));
             violation.at = at;

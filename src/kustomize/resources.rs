@@ -72,7 +72,7 @@ impl Resources {
     ///
     /// # Errors
     /// The id is taken: that id, and where the object is written.
-    pub fn append(&mut self, resource: Resource) -> Result<(), (ObjectId, Option<Origin>)> {
+    pub fn append(&mut self, resource: Resource) -> Result<(), Box<(ObjectId, Option<Origin>)>> {
         let ids = self.ids.get_or_insert_with(|| Ids::of(&self.list));
         let identity = resource.identity();
         let hash = ids.hasher.hash_one(&identity);
@@ -81,7 +81,7 @@ impl Resources {
             None => false,
         };
         if taken {
-            return Err((resource.id(), resource.at));
+            return Err(Box::new((resource.id(), resource.at)));
         }
         ids.by_hash.entry(hash).or_insert(self.list.len());
         if let Some(by_name) = &mut self.by_name {
