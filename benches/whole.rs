@@ -18,12 +18,11 @@ mod fleet;
 mod measure;
 
 use fleet::Size;
-use measure::{is_manifest, machine, median, walk};
+use measure::{is_manifest, machine, median, memory, row, run, timed, walk};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 use tempfile::TempDir;
 
 /// Pairs of runs for the fast commands; slow peers get fewer, see [`pairs`].
@@ -206,39 +205,6 @@ fn kustomize_build(folder: &Path) -> String {
     let out = Command::new("kubectl").arg("kustomize").arg(folder).output().expect("kubectl starts");
     assert!(out.status.success(), "{}: {}", folder.display(), String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
-}
-
-fn run(command: &mut Command) {
-    let out = command.stdout(Stdio::null()).output().expect("it starts");
-    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-}
-
-fn timed(work: impl FnOnce()) -> f64 {
-    let from = Instant::now();
-    work();
-    from.elapsed().as_secs_f64()
-}
-
-fn row(what: &str, seconds: f64, than: Option<f64>) {
-    let ratio = than.map(|t| format!("  {:8.2} times the first", seconds / t)).unwrap_or_default();
-    println!("  {what:62} {seconds:8.3} s{ratio}");
-}
-
-/// Prints the largest resident set of one run.
-fn memory(what: &str, command: &mut Command) {
-    let measured = Command::new("/usr/bin/time")
-        .args(["-f", "%M"])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .stdout(Stdio::null())
-        .output();
-    let peak = measured.ok().and_then(|out| {
-        String::from_utf8_lossy(&out.stderr).lines().last().and_then(|l| l.trim().parse::<f64>().ok())
-    });
-    match peak {
-        Some(kib) => println!("  {:62} {:8.1} MiB", format!("peak memory: {what}"), kib / 1024.0),
-        None => println!("  peak memory: {what}: not measured (no /usr/bin/time)"),
-    }
 }
 
 /// Returns what a kustomization.yaml lists.

@@ -24,6 +24,9 @@ pub fn unified(edit: &Edit, base: &dyn BaseTree, colour: bool) -> Result<String>
     let after = match edit {
         Edit::Put { bytes, .. } => Some(bytes.clone()),
         Edit::Delete { .. } => None,
+        Edit::Graft { .. } => {
+            return edit.by_file()?.iter().map(|file| unified(file, base, colour)).collect();
+        }
     };
     let old_name = before.as_ref().map_or("/dev/null".to_owned(), |_| format!("a/{path}"));
     let new_name = after.as_ref().map_or("/dev/null".to_owned(), |_| format!("b/{path}"));

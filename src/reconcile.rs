@@ -12,16 +12,16 @@ use crate::edge::embedded::{builtin, renderer};
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet, Scope};
-use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::id::{ClusterId, Domain, SubjectId, UnitId};
 use crate::model::target::{ChangeSet, TargetState};
 use crate::model::tree::BaseTree;
-use crate::model::unit::{Hydrated, Memo, RenderUnit};
+use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::types::Types;
-use crate::stage::units::{Selection, batches};
-use crate::stage::{gather, overlay, render, resolve, validate};
+use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
+use crate::stage::{gather, lot, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -77,7 +77,10 @@ fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Defini
 /// # Errors
 /// A selection of something that is not there.
 pub fn fleet<'d>(definitions: &'d Definitions, pick: &Selection) -> Result<Fleet<'d>> {
-    let fleet = resolve::resolve(definitions, builtin());
+    checked(resolve::resolve(definitions, builtin()), pick)
+}
+
+fn checked<'d>(fleet: Fleet<'d>, pick: &Selection) -> Result<Fleet<'d>> {
     let found = unknown_selection(&fleet, pick);
     if found.is_empty() { Ok(fleet) } else { Err(Error::input("nothing was rendered").with(found)) }
 }
@@ -121,16 +124,12 @@ fn unknown_selection(fleet: &Fleet<'_>, pick: &Selection) -> Violations {
 pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result<TargetState> {
     let renderer = renderer();
     let progress = tools.progress;
+    tools.memo.begin(&fleet.name);
     progress.stage("rendering", None);
-    let parts = batches(fleet, pick)
-        .into_par_iter()
-        .flat_map_iter(|batch| batch.units(fleet, &renderer))
-        .map(|prepared| {
-            let part = match prepared {
-                Ok(unit) if tools.stop.is_set() => (domain_of(&unit), Err(Violations::new())),
-                Ok(unit) => one_unit(&unit, tools),
-                Err((domain, why)) => (domain, Err(why)),
-            };
+    let parts = lots(fleet, pick, &renderer)
+        .par_iter()
+        .map(|planned| {
+            let part = one_lot(planned, tools);
             progress.step();
             part
         })
@@ -139,7 +138,7 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
     if tools.stop.is_set() {
         return Err(Error::external("nothing was delivered: the run was told to stop"));
     }
-    let mut target = gather::gather(fleet, pick, parts);
+    let mut target = gather::gather(fleet, pick, parts)?;
     let complete = |env: &str| {
         pick.clusters.is_empty()
             && pick.organizations.is_empty()
@@ -152,7 +151,7 @@ pub fn hydrate(fleet: &Fleet<'_>, pick: &Selection, tools: &Tools<'_>) -> Result
         }
     }
     if let Some(types) = tools.types {
-        types.check_target(&mut target);
+        types.check_target(&mut target)?;
     }
     Ok(target)
 }
@@ -165,22 +164,40 @@ fn hold_env(fleet: &Fleet<'_>, target: &mut TargetState, v: Violation) {
     }
 }
 
-fn domain_of(unit: &RenderUnit<'_>) -> Domain {
-    Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() }
+/// Takes a lot from the memo, or renders what the memo does not have of it.
+fn one_lot(planned: &PlannedLot<'_>, tools: &Tools<'_>) -> gather::Outcome {
+    let key = planned.key();
+    // The key does not cover the types, so what is remembered was not checked against them.
+    let memo: &dyn Memo = if tools.types.is_some() { &NoMemo } else { tools.memo };
+    if let Some(lot) = memo.lot(&key, planned.cluster(), &planned.subject) {
+        return gather::Outcome { lot, failed: Vec::new() };
+    }
+    let made: Vec<_> = planned.units().into_par_iter().map(|unit| one_unit(unit, tools, memo)).collect();
+    let mut units = Vec::with_capacity(made.len());
+    let mut failed = Vec::new();
+    for part in made {
+        match part {
+            Ok(unit) => units.push(unit),
+            Err(why) => failed.push(why),
+        }
+    }
+    let lot = lot::lot(planned.cluster().clone(), planned.subject.clone(), units);
+    let lot = if tools.stop.is_set() { lot } else { memo.keep(failed.is_empty().then_some(&key), lot) };
+    gather::Outcome { lot, failed }
 }
 
-fn one_unit(unit: &RenderUnit<'_>, tools: &Tools<'_>) -> gather::Outcome {
-    let domain = domain_of(unit);
-    // The key does not cover the types, so what is remembered was not checked against them.
-    let memo = tools.types.is_none().then_some(tools.memo);
-    if let Some(known) = memo.and_then(|m| m.get(&unit.key)) {
-        return (domain, Ok((unit.id.clone(), known)));
+/// A unit that was made, or the domain that it holds and why.
+type Made = Result<(UnitId, Arc<Hydrated>), (Domain, Violations)>;
+
+fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>, memo: &dyn Memo) -> Made {
+    let unit = prepared?;
+    let domain = || Domain { cluster: unit.id.cluster.clone(), subject: unit.id.subject.clone() };
+    if tools.stop.is_set() {
+        return Err((domain(), Violations::new()));
     }
-    let made = hydrate_unit(unit, tools.types).map(Arc::new);
-    if let (Some(memo), Ok(hydrated)) = (memo, &made) {
-        memo.put(hydrated);
-    }
-    (domain, made.map(|hydrated| (unit.id.clone(), hydrated)))
+    let known = memo.unit(&unit.key);
+    let made = known.map_or_else(|| hydrate_unit(&unit, tools.types).map(Arc::new), Ok);
+    made.map(|hydrated| (unit.id.clone(), hydrated)).map_err(|why| (domain(), why))
 }
 
 /// The middle of the line, for one unit.
@@ -198,13 +215,26 @@ pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydr
 /// # Errors
 /// What stops the run as a whole; everything smaller is in the report.
 pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
+    let done = line(request, tools);
+    if tools.memo.is_damaged() {
+        // What was delivered is not delivered twice: the second time finds it there.
+        return line(request, &Tools { memo: &NoMemo, ..*tools });
+    }
+    done
+}
+
+fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = request.render.fleet.load()?;
-    let key = shortcut::key(&tree, request, tools.sync.is_some());
+    let key = shortcut::key(&tree, request, tools.sync);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
-    let definitions = defined(tree, source, &request.render)?;
-    let fleet = fleet(&definitions, &request.render.pick)?;
+    let mut definitions = defined(tree, source, &request.render)?;
+    let subjects = resolve::resolve_subjects(&definitions);
+    // Thousands of parsed documents that nobody asks again.
+    definitions.bindings.documents = Vec::new();
+    let fleet = resolve::resolve_with(&definitions, builtin(), subjects);
+    let fleet = checked(fleet, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
@@ -244,7 +274,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 /// Starts a report with what is held and noticed.
 pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
     let mut report = Report::new(&fleet.name);
-    report.units = target.clusters.values().map(|c| c.units.len()).sum();
+    report.units = target.clusters.values().map(|c| c.ids().count()).sum();
     if !fleet.failed.is_empty() {
         report.hold(None, &fleet.failed);
     }
@@ -324,6 +354,9 @@ pub fn destinations(
             all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
         }
     }
+    // What is proposed for an environment is only touched by runs about it.
+    let pick = &request.render.pick.envs;
+    all.retain(|to| to.proposes.as_ref().is_none_or(|env| pick.is_empty() || pick.contains(env)));
     all.into_iter().collect()
 }
 
@@ -353,6 +386,7 @@ pub fn rules<'a>(
         adopt: &request.adopt,
         release: &request.release,
         settlement: None,
+        grafts: false,
     }
 }
 

@@ -77,15 +77,21 @@ static ANY_SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Cheap tests that must hold before any shape can match; most texts fail them all.
 fn may_match(text: &str) -> bool {
-    text.contains("PRIVATE KEY")
-        || text.contains("://")
+    // One pass tells which of the marks below are worth looking for.
+    let (mut joins, mut colon, mut blank, mut capital, mut s) = (false, false, false, false, false);
+    for byte in text.bytes() {
+        joins |= matches!(byte, b'.' | b'_' | b'-');
+        colon |= byte == b':';
+        blank |= byte == b' ';
+        capital |= byte == b'A';
+        s |= matches!(byte, b's' | b'S');
+    }
+    let has =
+        |word: &str| text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
+    blank && text.contains("PRIVATE KEY")
+        || colon && text.contains("://")
         || text.len() >= 20
-            && (text.contains('.')
-                || text.contains('_')
-                || text.contains('-')
-                || text.contains("AKIA")
-                || text.contains("ASIA")
-                || text.to_ascii_lowercase().contains("secret"))
+            && (joins || capital && (text.contains("AKIA") || text.contains("ASIA")) || s && has("secret"))
 }
 
 /// Returns the name of the secret's shape that a text holds, if it holds one.
@@ -110,6 +116,48 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         clean = shape.pattern.replace_all(&clean, regex::NoExpand(&with)).into_owned();
     }
     Cow::Owned(clean)
+}
+
+/// Returns a text as one line without what steers a terminal, and without secrets: a
+/// control sequence in front of a token would hide it from the filter.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            // A space, so that what stood apart does not become one word.
+            '\u{1b}' => {
+                skip_escape(&mut characters);
+                plain.push(' ');
+            }
+            c if c.is_control() => plain.push(' '),
+            c => plain.push(c),
+        }
+    }
+    redact(&plain).into_owned()
+}
+
+/// Skips a terminal's control sequence after its escape character.
+pub fn skip_escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match characters.next() {
+        // CSI: up to a letter (or another final byte).
+        Some('[') => {
+            for c in characters.by_ref() {
+                if ('\u{40}'..='\u{7e}').contains(&c) {
+                    break;
+                }
+            }
+        }
+        // OSC, as used for links: up to a bell or the string terminator.
+        Some(']') => {
+            while let Some(c) = characters.next() {
+                if c == '\u{7}' || c == '\u{1b}' && characters.next_if_eq(&'\\').is_some() {
+                    break;
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ pub enum RequestState {
     Withdrawn,
     /// Somebody else works on its branch.
     Foreign,
+    /// The forge could not be asked, or did not take it.
+    Unknown,
 }
 
 /// Something held, with its reasons.

@@ -64,6 +64,42 @@ pub fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// Runs a command, which must succeed.
+pub fn run(command: &mut Command) {
+    let out = command.stdout(Stdio::null()).output().expect("it starts");
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// Returns how long something takes, in seconds.
+pub fn timed(work: impl FnOnce()) -> f64 {
+    let from = Instant::now();
+    work();
+    from.elapsed().as_secs_f64()
+}
+
+/// Prints a time, and its ratio to another.
+pub fn row(what: &str, seconds: f64, than: Option<f64>) {
+    let ratio = than.map(|t| format!("  {:8.2} times the first", seconds / t)).unwrap_or_default();
+    println!("  {what:62} {seconds:8.3} s{ratio}");
+}
+
+/// Prints the largest resident set of one run.
+pub fn memory(what: &str, command: &mut Command) {
+    let measured = Command::new("/usr/bin/time")
+        .args(["-f", "%M"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdout(Stdio::null())
+        .output();
+    let peak = measured.ok().and_then(|out| {
+        String::from_utf8_lossy(&out.stderr).lines().last().and_then(|l| l.trim().parse::<f64>().ok())
+    });
+    match peak {
+        Some(kib) => println!("  {:62} {:8.1} MiB", format!("peak memory: {what}"), kib / 1024.0),
+        None => println!("  peak memory: {what}: not measured (no /usr/bin/time)"),
+    }
+}
+
 /// Returns the machine in a line: what figures are worth depends on it.
 pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -23,6 +23,8 @@ use crate::edge::git::{Credentials, GitSettings, KeySource, SshSettings, passphr
 use crate::edge::memo::DiskMemo;
 use crate::error::{Error, Result};
 use crate::follow::Wish;
+use crate::model::id::{ClusterId, SubjectId};
+use crate::model::lot::{Lot, LotKey};
 use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
@@ -195,19 +197,34 @@ pub(crate) enum AnyMemo {
     None(NoMemo),
 }
 
-impl Memo for AnyMemo {
-    fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+impl AnyMemo {
+    fn inner(&self) -> &dyn Memo {
         match self {
-            AnyMemo::Disk(memo) => memo.get(key),
-            AnyMemo::None(memo) => memo.get(key),
+            AnyMemo::Disk(memo) => memo,
+            AnyMemo::None(memo) => memo,
         }
     }
+}
 
-    fn put(&self, hydrated: &Arc<Hydrated>) {
-        match self {
-            AnyMemo::Disk(memo) => memo.put(hydrated),
-            AnyMemo::None(memo) => memo.put(hydrated),
-        }
+impl Memo for AnyMemo {
+    fn begin(&self, fleet: &str) {
+        self.inner().begin(fleet);
+    }
+
+    fn lot(&self, key: &LotKey, cluster: &ClusterId, subject: &SubjectId) -> Option<Lot> {
+        self.inner().lot(key, cluster, subject)
+    }
+
+    fn unit(&self, key: &UnitKey) -> Option<Arc<Hydrated>> {
+        self.inner().unit(key)
+    }
+
+    fn keep(&self, key: Option<&LotKey>, lot: Lot) -> Lot {
+        self.inner().keep(key, lot)
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.inner().is_damaged()
     }
 }
 
@@ -247,11 +264,11 @@ fn types(folder: Option<&Path>) -> Result<Option<Types>> {
     Ok(Some(types))
 }
 
-/// Opens the memo of a fleet.
+/// Opens the memo of a run.
 fn memo(request: &DeliveryRequest) -> AnyMemo {
     let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
     let partial = request.render.pick != Selection::default();
-    AnyMemo::Disk(DiskMemo::open(&cache, &request.render.fleet.key(), partial))
+    AnyMemo::Disk(DiskMemo::open(&cache, partial))
 }
 
 /// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.

@@ -99,6 +99,7 @@ fn proposed(to: &DestinationReport, request: &RequestReport, commit: &str) -> St
         RequestState::Closed => "closed by a person",
         RequestState::Withdrawn => "closed: nothing is left to change",
         RequestState::Foreign => "left alone",
+        RequestState::Unknown => "not settled",
     };
     format!("merge request {what}: {url} ({} into {} of {})\n", request.branch, to.branch, to.repo)
 }

@@ -11,6 +11,7 @@ use crate::edge::git::{Remote, Repository, Tip};
 use crate::error::Result;
 use crate::model::fleet::{Cluster, Destination, Fleet};
 use crate::model::id::{ClusterId, SubjectId};
+use crate::model::lot::Lot;
 use crate::model::sync::{AppRef, AppSource, ServerId};
 use crate::model::target::{ClusterTarget, TargetState};
 use crate::model::tree::{BaseTree, NoTree, ObjectId};
@@ -105,11 +106,11 @@ fn look(
                 .collect(),
         };
         if let (Some(tree), Some(files)) = (tree, &mut seen.files) {
-            for (unit, hydrated) in wanted.units.values().filter(|(u, _)| u.subject == *subject) {
-                debug_assert_eq!(unit.cluster, *id);
+            let units = wanted.lots.get(subject).map(Lot::units).transpose()?;
+            for (_, hydrated) in units.iter().flat_map(|units| units.iter()) {
                 for file in &hydrated.files {
                     let path = repository_path(&fleet.path, cluster, &file.path);
-                    let there = tree.entry(&path)?.is_some_and(|e| e.id == ObjectId::of_blob(&file.bytes));
+                    let there = tree.entry(&path)?.is_some_and(|e| e.id == file.id);
                     files.insert(file.path.clone(), there);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::{show, types, write_report};
 use crate::cli::ValidateArgs;
-use crate::error::{Result, Violation};
+use crate::error::{Result, Severity, Violation};
 use crate::model::unit::NoMemo;
 use crate::reconcile::{self, Tools};
 use crate::report::Status;
@@ -23,6 +23,15 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
         if let Some(message) = not_a_branch(&cluster.destination.branch) {
             let v = Violation::warning(format!("a run will hold this cluster: {message}"));
             fleet.notices.push(v.at(cluster.at.clone()).key("gitops.repo_ref"));
+        }
+        let forge = cluster.destination.proposes.as_ref().map(|env| {
+            let repo = &cluster.destination.repo;
+            crate::delivery::forge_of(&definitions.settings, env, repo)
+        });
+        if let Some(Err(mut v)) = forge {
+            v.severity = Severity::Warning;
+            v.message = format!("a run will hold this cluster: {}", v.message);
+            fleet.notices.push(v.at(cluster.at.clone()));
         }
     }
     let target = reconcile::hydrate(

@@ -2,32 +2,29 @@
 //! one request asks to merge it. Git decides what has to be proposed, the forge is asked what
 //! became of the request before.
 
-use super::request::{Told, WITHDRAWN, marked};
-use super::settle::{Past, by_commit};
+use super::allowed::Allowed;
+use super::request::{WITHDRAWN, marked};
+use super::settle::Past;
 use super::{Delivered, Run};
-use crate::config::DeliveryRequest;
 use crate::edge::embedded::builtin;
 use crate::edge::forge::{Address, Branches, Forge, MergeRequest, State};
 use crate::edge::git::{
-    Commit, ENVIRONMENTS_TRAILER, GitSettings, PROPOSAL_TRAILER, Proposal, ProposalBranch, Publication,
-    Remote, Repository, changed, digest, propose,
+    Commit, ENVIRONMENTS_TRAILER, GitSettings, Made, PROPOSAL_TRAILER, Proposal, ProposalBranch, Publication,
+    Remote, Repository, Tip, changed, digest, propose,
 };
-use crate::error::{Result, Violation, Violations};
-use crate::follow::run_id;
+use crate::error::{Error, Result, Violation, Violations};
 use crate::message::{self, Trailers};
 use crate::model::fleet::Destination;
+use crate::model::id::ClusterId;
 use crate::model::settings::Settings;
 use crate::model::target::ChangeSet;
 use crate::model::tree::{BaseTree, Edit, EntryKind, ObjectId, join};
 use crate::reconcile::{known_ids, rules};
-use crate::report::{RequestReport, RequestState, proposal_branch};
+use crate::report::proposal_branch;
 use crate::stage::diff::{AllowDelete, Rules, folder_of, wanted};
 use crate::stop::{Stop, StoppingClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// What a person allowed once, and holds for as long as the proposal made with it waits.
-const ALLOWED: [&str; 3] = ["Hydrant-Allow-Delete", "Hydrant-Adopt", "Hydrant-Release"];
 
 /// Returns the forge that takes the merge requests of an environment.
 ///
@@ -43,7 +40,7 @@ pub fn forge_of(settings: &Settings, env: &str, repo: &str) -> Result<Address, V
 }
 
 /// What is to become of the request.
-enum Wish {
+pub(super) enum Wish {
     /// Nothing differs, and nothing waits.
     Nothing,
     /// Nothing differs any more: what waits is withdrawn.
@@ -56,42 +53,60 @@ enum Wish {
     Closed,
     /// Somebody else works on the branch.
     Foreign(Box<Commit>),
+    /// The forge could not be asked, and without it nothing can be decided.
+    Unasked(Error),
 }
 
 /// What one look at both heads gave.
-struct Turn {
-    changes: ChangeSet,
-    notices: Violations,
-    wish: Wish,
+pub(super) struct Turn {
+    pub(super) changes: ChangeSet,
+    pub(super) notices: Violations,
+    pub(super) wish: Wish,
     /// The newest commit on the proposal's branch.
-    standing: Option<ObjectId>,
+    pub(super) standing: Option<ObjectId>,
 }
 
 /// One destination with merge requests, while a run is at it.
-struct Proposer<'r> {
-    run: &'r Run<'r>,
-    to: &'r Destination,
-    env: &'r str,
-    branch: String,
-    forge: Forge,
+pub(super) struct Proposer<'r> {
+    pub(super) run: &'r Run<'r>,
+    pub(super) to: &'r Destination,
+    pub(super) env: &'r str,
+    pub(super) branch: String,
+    clock: Arc<StoppingClock>,
+    settings: GitSettings,
+    /// Opened when it is needed: an environment without a change needs no forge.
+    forge: Option<Forge>,
     /// What the forge knows of our requests, once it was asked.
     requests: Option<Vec<MergeRequest>>,
+    /// Why it could not be asked.
+    trouble: Option<Error>,
 }
 
 impl Run<'_> {
     /// Proposes to one destination.
     pub(super) fn propose(&self, to: &Destination, env: &str, stop: &Stop) -> Result<Delivered> {
-        let request = self.request;
         let remote = Remote::parse(&to.repo)?;
-        let address = forge_of(&self.definitions.settings, env, &to.repo)
-            .map_err(|v| crate::error::Error::input("nothing was proposed").with(vec![v]))?;
         let settings = GitSettings { create: false, ..self.git_settings()? };
         let clock = Arc::new(StoppingClock::new(stop.clone()));
-        let forge = Forge::open(&address, &request.forge, &settings, clock.clone())?;
-        let mut repository = Repository::open_with(&remote, &settings, clock)?;
+        let mut repository = Repository::open_with(&remote, &settings, clock.clone())?;
+        if !self.target.homes.values().any(|home| home == to)
+            && !matches!(repository.fetch(&to.branch)?, Tip::Head(_))
+        {
+            return Ok(Delivered::nothing(repository));
+        }
         let publication = Publication::new(to.branch.clone(), self.signature()?);
         let branch = proposal_branch(env);
-        let mut proposer = Proposer { run: self, to, env, branch: branch.clone(), forge, requests: None };
+        let mut proposer = Proposer {
+            run: self,
+            to,
+            env,
+            branch: branch.clone(),
+            clock,
+            settings,
+            forge: None,
+            requests: None,
+            trouble: None,
+        };
         let mut turn = None;
         let proposed =
             propose(&mut repository, &publication, &branch, &self.fleet.name, |repo, head, there| {
@@ -100,10 +115,15 @@ impl Run<'_> {
                 Ok(proposal)
             })?;
         let Some(mut turn) = turn else {
-            return Err(crate::error::Error::internal("a proposal was pushed that nobody made"));
+            return Err(Error::internal("a proposal was pushed that nobody made"));
         };
         let pushed = proposed.pushed;
-        let told = proposer.settle_request(&repository, &mut turn, proposed.target.commit, pushed)?;
+        let (told, trouble) =
+            proposer.settle_request(&repository, &mut turn, proposed.target.commit, pushed)?;
+        if let Some(commit) = pushed {
+            let made = Made { commit, base: proposed.target.base, tries: proposed.target.tries };
+            self.note_pushed(&mut repository, to, &turn.changes, &made, &mut turn.notices)?;
+        }
         let trees = self.trees(&repository, &proposed.target, &turn.changes, to)?;
         Ok(Delivered {
             changes: turn.changes,
@@ -111,24 +131,47 @@ impl Run<'_> {
             revision: proposed.target,
             created: false,
             trees,
+            known: None,
             repository,
             request: Some(told),
+            trouble,
         })
     }
 }
 
 impl Proposer<'_> {
-    fn between(&self) -> Branches<'_> {
-        Branches { source: &self.branch, target: &self.to.branch }
+    /// Returns the forge.
+    pub(super) fn forge(&mut self) -> Result<&Forge> {
+        let forge = match self.forge.take() {
+            Some(forge) => forge,
+            None => {
+                let address = forge_of(&self.run.definitions.settings, self.env, &self.to.repo)
+                    .map_err(|v| Error::input("nothing was proposed").with(vec![v]))?;
+                Forge::open(&address, &self.run.request.forge, &self.settings, self.clock.clone())?
+            }
+        };
+        Ok(self.forge.insert(forge))
     }
 
     /// Returns the newest request; the forge is asked once a run.
-    fn newest(&mut self) -> Result<Option<&MergeRequest>> {
+    pub(super) fn newest(&mut self) -> Result<Option<&MergeRequest>> {
         if self.requests.is_none() {
-            self.requests = Some(self.forge.find(self.between())?);
+            let (source, target) = (self.branch.clone(), self.to.branch.clone());
+            let found = self.forge()?.find(Branches { source: &source, target: &target })?;
+            self.requests = Some(found);
         }
         let all = self.requests.as_deref().unwrap_or_default();
         Ok(all.iter().find(|r| r.state == State::Open).or(all.first()))
+    }
+
+    /// As [`Proposer::newest`]; a forge that cannot be asked is noted, and nothing is known then.
+    fn newest_if_known(&mut self) -> Option<&MergeRequest> {
+        if self.trouble.is_none()
+            && let Err(error) = self.newest().map(drop)
+        {
+            self.trouble = Some(error);
+        }
+        if self.trouble.is_some() { None } else { self.newest().ok().flatten() }
     }
 
     /// Settles, diffs and decides on one pair of heads.
@@ -141,99 +184,113 @@ impl Proposer<'_> {
         let run = self.run;
         let base = repo.tree(Some(head.id))?;
         let known = known_ids(run.definitions);
-        let own = Allowed::of(run.request);
         let listed = &run.definitions.settings.allow_delete;
-        let allow = own.delete(listed);
-        let mut first =
-            rules(run.fleet, &run.request.render.pick, run.fleet.scope(self.to), &allow, &known, run.request);
-        let past = run.settle(repo, head, &base, &first, &there.ours)?;
-        let standing = there.standing().filter(|p| !past.ends_with(p));
-        let waits = match standing {
-            Some(p) if repo.descends(&head.id, &p.id)? => None,
-            other => other,
-        };
-        let closed = match waits {
-            Some(_) => {
-                self.newest()?.is_some_and(|r| r.state == State::Closed && marked(&r.body) != Some(WITHDRAWN))
-            }
-            None => false,
-        };
-        let allowed = own.with(waits.filter(|_| !closed));
-        let allow = allowed.delete(listed);
-        first.allow_delete = &allow;
-        let rules = Rules { adopt: &allowed.0[1], release: &allowed.0[2], ..first };
-        let mut notices = Violations::new();
-        let turn = |changes, wish, notices| Turn {
-            changes,
-            notices,
-            wish,
+        let own = Allowed::of(run.request);
+        let allow = own.deletions(listed);
+        let past = run.settle(repo, head, &base, &self.rules(&own, &allow, &known), &there.ours)?;
+        let waits = waiting(repo, head, there, &past)?;
+        let refused = waits.is_some() && self.was_closed();
+        let allowed = own.with(waits.filter(|_| !refused));
+        let allow = allowed.deletions(listed);
+        let rules = self.rules(&allowed, &allow, &known);
+
+        let mut turn = Turn {
+            changes: ChangeSet::default(),
+            notices: Violations::new(),
+            wish: Wish::LeaveAlone,
             standing: there.head.as_ref().map(|c| c.id),
         };
-        let stale = run.is_stale(&past, &mut notices)
-            || waits.is_some_and(|p| run.is_older(p, "the open merge request", &mut notices));
-        if stale {
-            let changes = ChangeSet { left_alone: true, ..ChangeSet::default() };
-            return Ok((turn(changes, Wish::LeaveAlone, notices), None));
+        let older = |p: &Commit, notices: &mut _| run.is_older(p, "the open merge request", notices);
+        if run.is_stale(&past, &mut turn.notices) || waits.is_some_and(|p| older(p, &mut turn.notices)) {
+            turn.changes.left_alone = true;
+            return Ok((turn, None));
         }
-        run.judge_drift(&past, &|unit| self.has_wanted(&base, &rules, unit), &mut notices)?;
-        let changes = run.diff_on(repo, &base, self.to, &rules, &past)?;
-        let mut same = false;
-        let mut edits = changes.edits.clone();
-        if let Some(waiting) = waits {
-            match self.against(repo, &base, waiting, &rules, &past)? {
-                Some(more) if more.is_empty() => {
-                    edits = self.carried(repo, &base, waiting)?;
-                    same = true;
-                }
-                Some(more) if self.keeps() => {
-                    edits = self.carried(repo, &base, waiting)?;
-                    edits.extend(more);
-                }
-                None if self.is_partial() => {
-                    notices.push(Violation::warning(format!(
-                        "the open proposal on `{}` is left alone: `{}` changed under it, and this run is only about a part of {}",
-                        self.branch, self.to.branch, self.env
-                    )).hint("a run about the whole environment brings it up to date"));
-                    return Ok((turn(changes, Wish::LeaveAlone, notices), None));
-                }
-                _ => {}
+        run.judge_drift(&past, &|unit| self.has_wanted(&base, &rules, unit), &mut turn.notices)?;
+        turn.changes = run.diff_on(repo, &base, self.to, &rules, &past)?;
+        let lacks = match waits {
+            Some(waiting) => self.lacks(repo, &base, waiting, &rules, &past)?,
+            None => None,
+        };
+        let (edits, same) = match (waits, lacks) {
+            (Some(waiting), Some(lacks)) if lacks.is_empty() => (self.carried(repo, &base, waiting)?, true),
+            (Some(waiting), Some(lacks)) if self.keeps() => {
+                (self.carried(repo, &base, waiting)?.into_iter().chain(lacks).collect(), false)
             }
-        }
-        let edits = effective(edits, &base)?;
+            (Some(_), None) if self.is_partial() => {
+                turn.notices.push(self.moved());
+                return Ok((turn, None));
+            }
+            _ => (turn.changes.edits.clone(), false),
+        };
+        turn.wish = self.decide(effective(edits, &base)?, same, waits.is_some(), there);
+        let proposal = match &turn.wish {
+            Wish::Ask(edits, content) if !same => {
+                let message = message::of(&turn.changes, &allowed.keep(self.trailers(content)));
+                Some(Proposal { edits: edits.clone(), message })
+            }
+            _ => None,
+        };
+        Ok((turn, proposal))
+    }
+
+    fn rules<'a>(
+        &'a self,
+        allowed: &'a Allowed,
+        allow: &'a AllowDelete,
+        known: &'a [ClusterId],
+    ) -> Rules<'a> {
+        let run = self.run;
+        let own =
+            rules(run.fleet, &run.request.render.pick, run.fleet.scope(self.to), allow, known, run.request);
+        Rules { adopt: &allowed.adopt, release: &allowed.release, ..own }
+    }
+
+    /// Returns true if a person closed the request that waited.
+    fn was_closed(&mut self) -> bool {
+        self.newest_if_known().is_some_and(|r| r.state == State::Closed && marked(&r.body) != Some(WITHDRAWN))
+    }
+
+    /// Decides what becomes of the request, from the edits that would be proposed.
+    fn decide(&mut self, edits: Vec<Edit>, same: bool, waits: bool, there: &ProposalBranch) -> Wish {
         if edits.is_empty() {
-            // What is held may only be broken for a moment; it takes no request away.
-            let wish = if waits.is_some() && !self.keeps() { Wish::Withdraw } else { Wish::Nothing };
-            return Ok((turn(changes, wish, notices), None));
+            return match waits {
+                // What is held may only be broken for a moment; it takes no request away.
+                true if self.keeps() => Wish::LeaveAlone,
+                true => Wish::Withdraw,
+                false => Wish::Nothing,
+            };
         }
         if let Some(foreign) = &there.foreign {
-            return Ok((turn(changes, Wish::Foreign(Box::new(foreign.clone())), notices), None));
+            return Wish::Foreign(Box::new(foreign.clone()));
         }
         let content = digest(&edits);
-        if self.newest()?.is_some_and(|r| {
+        let refused = self.newest_if_known().is_some_and(|r| {
             r.state == State::Closed
                 && match marked(&r.body) {
                     Some(text) => text == content,
                     // Somebody edited the description; the branch still has what was closed.
                     None => same,
                 }
-        }) {
-            return Ok((turn(changes, Wish::Closed, notices), None));
-        }
-        let proposal = (!same).then(|| Proposal {
-            edits: edits.clone(),
-            message: message::of(&changes, &self.trailers(&content, &allowed)),
         });
-        Ok((turn(changes, Wish::Ask(edits, content), notices), proposal))
+        match self.trouble.take() {
+            Some(error) => Wish::Unasked(error),
+            None if refused => Wish::Closed,
+            None => Wish::Ask(edits, content),
+        }
     }
 
-    fn trailers(&self, content: &str, allowed: &Allowed) -> Trailers {
-        let own = Trailers::of(self.run.definitions, self.run.fleet, builtin())
+    fn trailers(&self, content: &str) -> Trailers {
+        Trailers::of(self.run.definitions, self.run.fleet, builtin())
             .with(ENVIRONMENTS_TRAILER, self.env)
-            .with(PROPOSAL_TRAILER, content);
-        let given = ALLOWED.iter().zip(&allowed.0);
-        given
-            .flat_map(|(key, values)| values.iter().map(move |v| (*key, v)))
-            .fold(own, |t, (k, v)| t.with(k, v))
+            .with(PROPOSAL_TRAILER, content)
+    }
+
+    fn moved(&self) -> Violation {
+        Violation::warning(format!(
+            "the open proposal on `{}` is left alone: `{}` changed under it, and this run is only about a part of {}",
+            self.branch, self.to.branch, self.env
+        ))
+        .hint("a run about the whole environment brings it up to date")
     }
 
     /// Returns true if the run is only about a part of the environment.
@@ -249,7 +306,7 @@ impl Proposer<'_> {
 
     /// Returns what the waiting proposal lacks; none if the target changed under it, so that it
     /// has to be made anew to merge as it should.
-    fn against(
+    fn lacks(
         &self,
         repo: &Repository,
         base: &dyn BaseTree,
@@ -292,110 +349,23 @@ impl Proposer<'_> {
         for (id, cluster) in &self.run.target.clusters {
             let folder = folder_of(rules.path, id);
             if let Some(place) = unit.strip_prefix(&folder).and_then(|rest| rest.strip_prefix('/')) {
-                return Ok(wanted(cluster, place) == base.entry(unit)?.map(|e| e.id));
+                return Ok(wanted(cluster, place)? == base.entry(unit)?.map(|e| e.id));
             }
         }
         Ok(false)
     }
+}
 
-    /// Opens, updates, closes or leaves the request, and says what became of it.
-    fn settle_request(
-        &mut self,
-        repo: &Repository,
-        turn: &mut Turn,
-        target: Option<ObjectId>,
-        pushed: Option<ObjectId>,
-    ) -> Result<RequestReport> {
-        let commit = pushed.or(turn.standing);
-        let (state, request) = match &turn.wish {
-            Wish::Nothing => (RequestState::None, None),
-            Wish::LeaveAlone => {
-                (RequestState::Open, self.newest()?.filter(|r| r.state == State::Open).cloned())
-            }
-            Wish::Closed => (RequestState::Closed, self.newest()?.cloned()),
-            Wish::Foreign(by) => {
-                let request = self.newest()?.cloned();
-                turn.notices.push(Violation::warning(format!(
-                    "nothing was proposed: somebody else works on `{}`{}",
-                    self.branch,
-                    by_commit(by)
-                )));
-                (RequestState::Foreign, request)
-            }
-            Wish::Withdraw => self.withdraw(commit)?,
-            Wish::Ask(edits, content) => {
-                let mut told = self.told(content, commit, &turn.changes);
-                told.count(edits, &self.run.fleet.path, &repo.tree(target)?)?;
-                let (state, request) = self.ask(&told).map_err(|e| match pushed {
-                    Some(_) => e.hint(format!("the change is on the branch `{}` already", self.branch)),
-                    None => e,
-                })?;
-                (
-                    if pushed.is_some() && state == RequestState::Open {
-                        RequestState::Updated
-                    } else {
-                        state
-                    },
-                    Some(request),
-                )
-            }
-        };
-        Ok(RequestReport {
-            state,
-            url: request.as_ref().map(|r| r.url.clone()),
-            number: request.map(|r| r.number),
-            branch: self.branch.clone(),
-            commit: commit.map(|c| c.to_string()),
-        })
-    }
-
-    /// Makes sure that one request asks for the proposal.
-    fn ask(&mut self, told: &Told) -> Result<(RequestState, MergeRequest)> {
-        let draft = told.draft(self.forge.longest());
-        let open = self.newest()?.filter(|r| r.state == State::Open).cloned();
-        let (state, request) = match open {
-            Some(open) => (RequestState::Open, open),
-            None => (RequestState::Opened, self.forge.create(self.between(), &draft)?),
-        };
-        // Another agent may have opened it with less.
-        if marked(&request.body) == Some(told.digest.as_str()) {
-            return Ok((state, request));
-        }
-        self.forge.edit(request.number, &draft)?;
-        Ok((if state == RequestState::Open { RequestState::Updated } else { state }, request))
-    }
-
-    /// Closes the request that has nothing left to ask for.
-    fn withdraw(&mut self, commit: Option<ObjectId>) -> Result<(RequestState, Option<MergeRequest>)> {
-        let Some(open) = self.newest()?.filter(|r| r.state == State::Open).cloned() else {
-            return Ok((RequestState::None, None));
-        };
-        let told = self.told(WITHDRAWN, commit, &ChangeSet::default());
-        let mut draft = told.draft(self.forge.longest());
-        draft.title = format!("hydrant: {}: nothing to change", self.env);
-        let why =
-            "Closed by Hydrant: nothing is left to change here. It opens another request when there is.";
-        self.forge.close(open.number, &draft, why)?;
-        Ok((RequestState::Withdrawn, Some(open)))
-    }
-
-    fn told(&self, content: &str, commit: Option<ObjectId>, changes: &ChangeSet) -> Told {
-        let run = self.run;
-        let held = run.target.held.iter().filter(|(d, why)| d.cluster.env == self.env && !why.is_empty());
-        let reason = |why: &Violations| why.first().map(|v| v.message.clone()).unwrap_or_default();
-        Told {
-            target: self.to.branch.clone(),
-            env: self.env.to_owned(),
-            held: held
-                .chain(changes.refused.iter().map(|r| (&r.domain, &r.why)))
-                .map(|(domain, why)| (domain.to_string(), reason(why)))
-                .collect(),
-            source: run.definitions.source.name.clone(),
-            source_commit: run.definitions.source.commit.clone(),
-            run: commit.map(|c| run_id(&c, run.request.seconds)).unwrap_or_default(),
-            digest: content.to_owned(),
-            ..Told::default()
-        }
+/// Returns our proposal on the branch, if the target has it neither as a commit nor squashed.
+fn waiting<'t>(
+    repo: &Repository,
+    head: &Commit,
+    there: &'t ProposalBranch,
+    past: &Past,
+) -> Result<Option<&'t Commit>> {
+    match there.standing().filter(|p| !past.ends_with(p)) {
+        Some(p) if repo.descends(&head.id, &p.id)? => Ok(None),
+        other => Ok(other),
     }
 }
 
@@ -416,38 +386,11 @@ fn effective(edits: Vec<Edit>, base: &dyn BaseTree) -> Result<Vec<Edit>> {
                 before.is_none_or(|e| e.kind != EntryKind::File || e.id != ObjectId::of_blob(bytes))
             }
             Edit::Delete { .. } => before.is_some(),
+            Edit::Graft { graft, .. } => before.is_none_or(|e| e.id != graft.id),
         };
         if changes {
             kept.push(edit);
         }
     }
     Ok(kept)
-}
-
-/// What persons allowed: deletions, folders given to us, rollbacks ended. By their trailers.
-#[derive(Clone, Default)]
-struct Allowed([Vec<String>; 3]);
-
-impl Allowed {
-    fn of(request: &DeliveryRequest) -> Self {
-        Self([request.allow_delete.clone(), request.adopt.clone(), request.release.clone()])
-    }
-
-    /// Adds what the waiting proposal was made with: else the next run would take it back.
-    fn with(mut self, waiting: Option<&Commit>) -> Self {
-        for line in waiting.iter().flat_map(|commit| commit.message.lines()) {
-            let Some((key, value)) = line.split_once(": ") else { continue };
-            if let Some(n) = ALLOWED.iter().position(|known| *known == key)
-                && let Some(all) = self.0.get_mut(n)
-                && !all.iter().any(|known| known == value)
-            {
-                all.push(value.to_owned());
-            }
-        }
-        self
-    }
-
-    fn delete(&self, listed: &[String]) -> AllowDelete {
-        AllowDelete::new(self.0[0].iter().chain(listed).cloned())
-    }
 }

@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::model::id::SubjectId;
 use crate::model::tree::{BaseTree, Edit, EntryKind};
 use crate::redact::redact;
-use crate::stage::diff::subject_of;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest title, in characters: GitLab and Gitea take 255, GitHub one more.
@@ -68,8 +67,10 @@ impl Told {
                     self.deleted.push(edit.path().to_owned());
                 }
                 (Edit::Delete { .. }, None) => {}
+                // A proposal is made file by file and has none; one would count as one.
+                (Edit::Graft { .. }, _) => *added += 1,
             }
-            let subject = parts.next().and_then(subject_of).filter(|s| *s != SubjectId::Cluster);
+            let subject = parts.next().and_then(SubjectId::of_path).filter(|s| *s != SubjectId::Cluster);
             self.subjects.extend(subject.map(|s| format!("{s} on {cluster}")));
         }
         Ok(())

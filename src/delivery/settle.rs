@@ -138,8 +138,8 @@ impl Run<'_> {
     /// Returns the place of the unit that a file belongs to. A component's folder is known
     /// from the target or from the base; where neither has it, the shortest id is meant.
     fn place(&self, id: &ClusterId, inside: &str, in_base: impl Fn(&str) -> bool) -> Option<String> {
-        let units = self.target.clusters.get(id).map(|c| &c.units);
-        let known = |folder: &str| units.is_some_and(|u| u.contains_key(folder)) || in_base(folder);
+        let cluster = self.target.clusters.get(id);
+        let known = |folder: &str| cluster.is_some_and(|c| c.has_place(folder)) || in_base(folder);
         UnitId::place_of(inside, known).or_else(|| UnitId::place_of(inside, |_| true))
     }
 

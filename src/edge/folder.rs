@@ -102,10 +102,12 @@ impl Folder {
     pub fn apply(&mut self, edits: &[Edit]) -> Result<()> {
         // What goes may stand in the way of what comes: a file where a folder is to be.
         let mut puts = Vec::new();
+        let mut later = Vec::new();
         for edit in edits {
             let full = self.full(edit.path());
             match edit {
                 Edit::Put { bytes, .. } => puts.push((full, bytes)),
+                Edit::Graft { .. } => later.extend(edit.by_file()?),
                 Edit::Delete { .. } => {
                     fs::remove_file(&full).map_err(|e| unwritable(&full).because(e))?;
                     self.prune(&full);
@@ -120,7 +122,8 @@ impl Folder {
         puts.par_iter().try_for_each(|(full, bytes)| {
             let written = if was_empty { create(full, bytes) } else { replace(full, bytes) };
             written.map_err(|e| unwritable(full).because(e))
-        })
+        })?;
+        if later.is_empty() { Ok(()) } else { self.apply(&later) }
     }
 
     fn prune(&self, file: &Path) {
@@ -190,6 +193,10 @@ impl BaseTree for Folder {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(entries))
+    }
+
+    fn has_folder_ids(&self) -> bool {
+        false
     }
 
     fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>> {

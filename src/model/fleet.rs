@@ -10,7 +10,7 @@ use crate::error::{Origin, Violations};
 use crate::template::Part;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Where a cluster's manifests go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,9 +57,6 @@ pub struct Placed<'d> {
     pub wave: Part,
 }
 
-/// What templates see of a subject and its parents, by name. Clusters share it.
-pub type SubjectView = Arc<[(&'static str, Arc<Value>)]>;
-
 /// One cluster, resolved.
 #[derive(Debug)]
 pub struct Cluster<'d> {
@@ -86,11 +83,39 @@ pub struct Cluster<'d> {
     /// The components that serve its subjects, with their values.
     pub subject_components: Vec<Placed<'d>>,
     /// The subjects placed on it, with what templates see of each.
-    pub subjects: BTreeMap<SubjectId, SubjectView>,
+    pub subjects: BTreeMap<SubjectId, Arc<SubjectView>>,
     /// Its destination.
     pub destination: Destination,
     /// The overlays for all its units, built-in first.
     pub overlays: Overlays,
+}
+
+/// What templates see of a subject and of its parents: the same on all its clusters.
+#[derive(Debug)]
+pub struct SubjectView {
+    /// By the name that templates use.
+    pub parts: Vec<(&'static str, Arc<Value>)>,
+    digest: OnceLock<blake3::Hash>,
+}
+
+impl SubjectView {
+    /// Returns the view of these parts.
+    pub fn new(parts: Vec<(&'static str, Arc<Value>)>) -> Self {
+        Self { parts, digest: OnceLock::new() }
+    }
+
+    /// Returns the digest of the data, computed once for all clusters.
+    pub fn digest(&self) -> &blake3::Hash {
+        self.digest.get_or_init(|| {
+            let mut hasher = blake3::Hasher::new();
+            for (name, data) in &self.parts {
+                let text = data.to_string();
+                hasher.update(&(text.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes()).update(text.as_bytes());
+            }
+            hasher.finalize()
+        })
+    }
 }
 
 /// The overlay chain of a cluster's environment.
@@ -170,6 +195,19 @@ pub struct MayDelete {
     pub tenants: bool,
     /// Knowledge bases.
     pub knowledge_bases: bool,
+}
+
+/// Returns true if a subject on a cluster is held: itself, its organization or its cluster.
+pub fn holds(held: &BTreeMap<Domain, Violations>, cluster: &ClusterId, subject: &SubjectId) -> bool {
+    let has = |subject: SubjectId| held.contains_key(&Domain { cluster: cluster.clone(), subject });
+    // A fleet has tens of thousands of subjects, and mostly nothing is held.
+    !held.is_empty()
+        && (has(SubjectId::Cluster)
+            || has(subject.clone())
+            || match subject {
+                SubjectId::Tenant { organization, .. } => has(SubjectId::Organization(organization.clone())),
+                _ => false,
+            })
 }
 
 impl Default for MayDelete {

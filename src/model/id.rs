@@ -135,6 +135,37 @@ impl SubjectId {
     }
 }
 
+impl SubjectId {
+    /// Returns the subject of a place or of a path inside a cluster's folder; none for index
+    /// files of the cluster. The kustomization.yaml of a subject's folder counts as the subject's.
+    pub fn of_path(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let stem = |file: &str| file.strip_suffix(".yaml").map(str::to_owned);
+        match parts.as_slice() {
+            ["apps", "tenants", "organizations", file] => stem(file).map(Self::Organization),
+            ["apps", "tenants", "knowledgebases", file] => stem(file).map(Self::KnowledgeBase),
+            ["apps", "tenants", org, file] => {
+                stem(file).map(|tenant| Self::Tenant { organization: (*org).to_owned(), tenant })
+            }
+            ["organizations", name, _, ..] => Some(Self::Organization((*name).to_owned())),
+            ["knowledgebases", name, _, ..] => Some(Self::KnowledgeBase((*name).to_owned())),
+            ["tenants", org, tenant, _, ..] => {
+                Some(Self::Tenant { organization: (*org).to_owned(), tenant: (*tenant).to_owned() })
+            }
+            [".hydrant" | "kustomization.yaml"] | ["bootstrap", "root-app.yaml"] | ["apps", _] => None,
+            ["apps", _, ".keep"] => None,
+            _ => Some(Self::Cluster),
+        }
+    }
+
+    /// Returns the subject of a unit's place, which is a folder or a file.
+    pub fn of_place(place: &str) -> Option<Self> {
+        Self::of_path(&format!("{place}/x"))
+            .filter(|_| !place.starts_with("apps/"))
+            .or_else(|| Self::of_path(place))
+    }
+}
+
 impl fmt::Display for SubjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -299,6 +330,7 @@ mod tests {
         ];
         for u in units {
             let place = u.place();
+            assert_eq!(SubjectId::of_place(&place), Some(u.subject.clone()));
             let inside = format!("{place}/some-namespace/configmap-a.yaml");
             assert_eq!(UnitId::place_of(&inside, |f| f == place), Some(place));
         }
@@ -310,6 +342,7 @@ mod tests {
             unit(tenant, Part::SubjectApplication),
             unit(SubjectId::Organization("o".into()), Part::SubjectApplication),
         ] {
+            assert_eq!(SubjectId::of_place(&u.place()), Some(u.subject.clone()));
             assert_eq!(UnitId::place_of(&u.place(), |_| false), Some(u.place()));
         }
     }

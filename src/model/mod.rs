@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod component;
 pub mod fleet;
 pub mod id;
+pub mod lot;
 pub mod mark;
 pub mod overlay;
 pub mod platform;

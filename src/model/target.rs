@@ -2,21 +2,48 @@
 
 use super::fleet::Destination;
 use super::id::{ClusterId, Domain, SubjectId, UnitId};
+use super::lot::Lot;
 use super::tree::Edit;
 use super::unit::Hydrated;
-use crate::error::Violations;
+use crate::error::{Result, Violations};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What should stand in one cluster's folder.
 #[derive(Debug, Default)]
 pub struct ClusterTarget {
-    /// The units by their place.
-    pub units: BTreeMap<String, (UnitId, Arc<Hydrated>)>,
+    /// The units by the subject they serve.
+    pub lots: BTreeMap<SubjectId, Lot>,
     /// The root Application's bytes.
     pub root: Vec<u8>,
     /// The layers' Applications by file name (`platform-apps.yaml`).
     pub layers: Vec<(String, Vec<u8>)>,
+}
+
+impl ClusterTarget {
+    /// Returns the ids of all units.
+    pub fn ids(&self) -> impl Iterator<Item = UnitId> + '_ {
+        self.lots.values().flat_map(Lot::ids)
+    }
+
+    /// Returns true if a unit lies at a place.
+    pub fn has_place(&self, place: &str) -> bool {
+        self.lot_at(place).is_some_and(|lot| lot.ids().any(|id| id.place() == place))
+    }
+
+    /// Returns the unit at a place.
+    ///
+    /// # Errors
+    /// A memo that is damaged.
+    pub fn unit_at(&self, place: &str) -> Result<Option<Arc<Hydrated>>> {
+        let Some(lot) = self.lot_at(place) else { return Ok(None) };
+        let units = lot.units()?;
+        Ok(units.iter().find(|(id, _)| id.place() == place).map(|(_, hydrated)| hydrated.clone()))
+    }
+
+    fn lot_at(&self, place: &str) -> Option<&Lot> {
+        self.lots.get(&SubjectId::of_place(place)?)
+    }
 }
 
 /// What should stand everywhere.
@@ -35,7 +62,7 @@ pub struct TargetState {
 impl TargetState {
     /// Returns true if a subject on a cluster is held.
     pub fn holds(&self, cluster: &ClusterId, subject: &SubjectId) -> bool {
-        self.held.keys().any(|d| d.holds(cluster, subject))
+        super::fleet::holds(&self.held, cluster, subject)
     }
 }
 

@@ -138,6 +138,11 @@ pub trait BaseTree {
 
     /// Returns the content of a file. It is an error if it is larger than the tree allows.
     fn blob(&self, id: &ObjectId) -> Result<Arc<[u8]>>;
+
+    /// Returns true if the ids of folders are those of Git: equal ids, equal folders.
+    fn has_folder_ids(&self) -> bool {
+        true
+    }
 }
 
 /// A tree that holds nothing.
@@ -158,6 +163,55 @@ impl BaseTree for NoTree {
     }
 }
 
+/// A folder or a file that is put as a whole, where nothing stands before. What it holds is read
+/// when it is written, so that a large change is never in memory at once.
+#[derive(Clone)]
+pub struct Graft {
+    /// The Git id of the folder or file.
+    pub id: ObjectId,
+    /// A folder, or a file.
+    pub kind: EntryKind,
+    source: Arc<dyn GraftSource>,
+}
+
+/// Gives the files of a graft by their path inside it; of a file, the file itself by `""`.
+pub trait GraftSource: Send + Sync {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A place that is damaged.
+    fn files(&self) -> Result<Vec<(String, Arc<[u8]>)>>;
+}
+
+impl Graft {
+    /// Returns a graft of this id, whose files a source gives.
+    pub fn new(id: ObjectId, kind: EntryKind, source: Arc<dyn GraftSource>) -> Self {
+        Self { id, kind, source }
+    }
+
+    /// Reads its files.
+    ///
+    /// # Errors
+    /// A place that is damaged.
+    pub fn files(&self) -> Result<Vec<(String, Arc<[u8]>)>> {
+        self.source.files()
+    }
+}
+
+impl PartialEq for Graft {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.kind) == (other.id, other.kind)
+    }
+}
+
+impl Eq for Graft {}
+
+impl fmt::Debug for Graft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.words(), self.id)
+    }
+}
+
 /// One change to a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
@@ -173,14 +227,34 @@ pub enum Edit {
         /// The file's path.
         path: String,
     },
+    /// Something that is new as a whole.
+    Graft {
+        /// Its path.
+        path: String,
+        /// What stands there afterwards.
+        graft: Graft,
+    },
 }
 
 impl Edit {
     /// Returns the path that changes.
     pub fn path(&self) -> &str {
         match self {
-            Edit::Put { path, .. } | Edit::Delete { path } => path,
+            Edit::Put { path, .. } | Edit::Delete { path } | Edit::Graft { path, .. } => path,
         }
+    }
+
+    /// Returns the same change file by file.
+    ///
+    /// # Errors
+    /// A graft that cannot be read.
+    pub fn by_file(&self) -> Result<Vec<Edit>> {
+        let Edit::Graft { path, graft } = self else { return Ok(vec![self.clone()]) };
+        let put = |(inside, bytes): (String, Arc<[u8]>)| {
+            let path = if inside.is_empty() { path.clone() } else { join(path, &inside) };
+            Edit::Put { path, bytes }
+        };
+        Ok(graft.files()?.into_iter().map(put).collect())
     }
 }
 
@@ -217,6 +291,14 @@ pub fn files_below(
 /// Returns the id that Git gives to a folder of plain files, by their paths inside it; `None`
 /// for no files at all.
 pub fn folder_id<'p>(files: impl IntoIterator<Item = (&'p str, ObjectId)>) -> Option<ObjectId> {
+    folder_trees(files, &mut |_, _| {})
+}
+
+/// Returns the same, and gives each tree object, the innermost first, with its id to `each`.
+pub fn folder_trees<'p>(
+    files: impl IntoIterator<Item = (&'p str, ObjectId)>,
+    each: &mut dyn FnMut(ObjectId, &[u8]),
+) -> Option<ObjectId> {
     let mut folders: BTreeMap<&str, Vec<(&str, ObjectId)>> = BTreeMap::new();
     // Git sorts a folder as if its name ended in `/`.
     let mut entries: BTreeMap<String, (bool, ObjectId)> = BTreeMap::new();
@@ -229,7 +311,7 @@ pub fn folder_id<'p>(files: impl IntoIterator<Item = (&'p str, ObjectId)>) -> Op
         }
     }
     for (name, inside) in folders {
-        if let Some(id) = folder_id(inside) {
+        if let Some(id) = folder_trees(inside, each) {
             entries.insert(format!("{name}/"), (true, id));
         }
     }
@@ -243,7 +325,9 @@ pub fn folder_id<'p>(files: impl IntoIterator<Item = (&'p str, ObjectId)>) -> Op
         content.push(0);
         content.extend_from_slice(id.as_bytes());
     }
-    Some(ObjectId::of("tree", &content))
+    let id = ObjectId::of("tree", &content);
+    each(id, &content);
+    Some(id)
 }
 
 /// Returns the path of a name in a folder; the root folder is `""`.

@@ -1,6 +1,7 @@
 //! The unit: what flows through render, overlay and validate, and what comes out.
 
-use super::id::UnitId;
+use super::id::{ClusterId, SubjectId, UnitId};
+use super::lot::{Lot, LotKey};
 use super::tree::ObjectId;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
@@ -128,7 +129,9 @@ pub struct File {
 
 impl File {
     /// Returns a file of these bytes.
-    pub fn new(path: String, bytes: Vec<u8>) -> Self {
+    pub fn new(mut path: String, bytes: Vec<u8>) -> Self {
+        // There are hundreds of thousands of them.
+        path.shrink_to_fit();
         Self { path, id: ObjectId::of_blob(&bytes), bytes: Arc::from(bytes) }
     }
 }
@@ -157,12 +160,20 @@ pub enum Target {
     Held,
 }
 
-/// A place that remembers units by their key. The line works with none.
+/// A place that remembers lots and units by their keys. The line works with none.
 pub trait Memo: Sync {
-    /// Returns what a key gave before.
-    fn get(&self, key: &UnitKey) -> Option<Arc<Hydrated>>;
-    /// Keeps what a key gives.
-    fn put(&self, hydrated: &Arc<Hydrated>);
+    /// Begins a run of the fleet of this name.
+    fn begin(&self, fleet: &str);
+    /// Returns what a lot's key gave before.
+    fn lot(&self, key: &LotKey, cluster: &ClusterId, subject: &SubjectId) -> Option<Lot>;
+    /// Returns what a unit's key gave before, in whatever lot.
+    fn unit(&self, key: &UnitKey) -> Option<Arc<Hydrated>>;
+    /// Keeps what a key gives, and may put its bytes away; without a key only its units are found.
+    fn keep(&self, key: Option<&LotKey>, lot: Lot) -> Lot;
+    /// Returns true if something that was found could not be read after all.
+    fn is_damaged(&self) -> bool {
+        false
+    }
 }
 
 /// A memo that remembers nothing.
@@ -170,9 +181,17 @@ pub trait Memo: Sync {
 pub struct NoMemo;
 
 impl Memo for NoMemo {
-    fn get(&self, _: &UnitKey) -> Option<Arc<Hydrated>> {
+    fn begin(&self, _: &str) {}
+
+    fn lot(&self, _: &LotKey, _: &ClusterId, _: &SubjectId) -> Option<Lot> {
         None
     }
 
-    fn put(&self, _: &Arc<Hydrated>) {}
+    fn unit(&self, _: &UnitKey) -> Option<Arc<Hydrated>> {
+        None
+    }
+
+    fn keep(&self, _: Option<&LotKey>, lot: Lot) -> Lot {
+        lot
+    }
 }

@@ -1,15 +1,17 @@
 //! [`TargetState`] → the Applications to sync: read from their final manifests, with what
 //! each waits for and which of them a change set touched.
 
-use crate::error::{Origin, Violation, Violations};
+use crate::error::{Origin, Result, Violation, Violations};
 use crate::model::fleet::{Cluster, Fleet};
 use crate::model::id::{ClusterId, Layer, Part, SubjectId, UnitId};
 use crate::model::sync::{AppRef, Place, ServerId};
 use crate::model::target::{ChangeSet, ClusterTarget, TargetState};
+use crate::model::unit::Hydrated;
 use crate::stage::applications;
 use crate::yaml::{Limits, Schema, read_one};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One Application, and where its own manifest and what it applies lie.
 #[derive(Clone, Debug)]
@@ -26,20 +28,23 @@ pub struct Applied {
 
 /// Lists the Applications of the clusters in a target. `server` gives the Argo CD server of
 /// a cluster's `argocd.api`; clusters without one are left out.
+///
+/// # Errors
+/// A memo that is damaged.
 pub fn list(
     fleet: &Fleet<'_>,
     target: &TargetState,
     server: &dyn Fn(&str) -> Option<ServerId>,
     found: &mut Violations,
-) -> Vec<Applied> {
+) -> Result<Vec<Applied>> {
     let mut all = Vec::new();
     for cluster in &fleet.clusters {
         let Some(state) = target.clusters.get(&cluster.id) else { continue };
         let Some(server) = server(&cluster.argocd.api) else { continue };
         let place = Place { server, cluster: cluster.id.name.clone(), env: cluster.id.env.clone() };
-        all.extend(of_cluster(cluster, state, &place, found));
+        all.extend(of_cluster(cluster, state, &place, found)?);
     }
-    all
+    Ok(all)
 }
 
 fn of_cluster(
@@ -47,7 +52,7 @@ fn of_cluster(
     state: &ClusterTarget,
     place: &Place,
     found: &mut Violations,
-) -> Vec<Applied> {
+) -> Result<Vec<Applied>> {
     let mut all = Vec::new();
     let mut add =
         |manifest: Value, at: String, folder: Option<String>, parent: Option<String>, needs: Vec<String>| {
@@ -61,13 +66,13 @@ fn of_cluster(
                 }
             }
         };
-    for (path, (id, hydrated)) in &state.units {
+    for (path, id, hydrated) in application_units(state)? {
         let folder = match &id.part {
             Part::Manifests { .. } => continue,
             Part::ComponentApplication { layer, component } => {
                 let part = Part::Manifests { layer: *layer, component: component.clone() };
                 let applied = UnitId { part, ..id.clone() }.place();
-                state.units.contains_key(&applied).then_some(applied)
+                state.has_place(&applied).then_some(applied)
             }
             Part::SubjectApplication => id.subject.folder(),
         };
@@ -78,7 +83,7 @@ fn of_cluster(
             _ => Layer::Tenants,
         };
         let parent = applications::layer_name(cluster, layer);
-        add(manifest, path.clone(), folder, Some(parent), needs(cluster, id));
+        add(manifest, path, folder, Some(parent), needs(cluster, &id));
     }
     let root = applications::root_name(cluster);
     for (name, bytes) in &state.layers {
@@ -96,7 +101,20 @@ fn of_cluster(
     if let Some(manifest) = parse(&state.root) {
         add(manifest, "bootstrap/root-app.yaml".into(), Some("apps".into()), None, Vec::new());
     }
-    all
+    Ok(all)
+}
+
+/// Returns the units that are Applications, with their places, in the order of these. The bytes
+/// of the others are let go at once.
+fn application_units(state: &ClusterTarget) -> Result<Vec<(String, UnitId, Arc<Hydrated>)>> {
+    let mut all = Vec::new();
+    for lot in state.lots.values() {
+        let units = lot.units()?;
+        let applications = units.iter().filter(|(id, _)| !matches!(id.part, Part::Manifests { .. }));
+        all.extend(applications.map(|(id, hydrated)| (id.place(), id.clone(), hydrated.clone())));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(all)
 }
 
 fn parse(bytes: &[u8]) -> Option<Value> {

@@ -1,20 +1,31 @@
 //! Units → [`TargetState`]: puts the final bytes of all units together, and holds what clashes.
 
 use super::{applications, units::Selection};
-use crate::error::{Origin, Violation, Violations};
+use crate::error::{Origin, Result, Violation, Violations};
 use crate::model::fleet::{Cluster, Fleet};
-use crate::model::id::{ClusterId, Domain, Layer, Part, SubjectId, UnitId};
+use crate::model::id::{ClusterId, Domain, Layer, SubjectId, UnitId};
+use crate::model::lot::{Lot, Units};
+use crate::model::overlay::Matches;
 use crate::model::target::{ClusterTarget, TargetState};
-use crate::model::unit::{Hydrated, ObjectRef};
+use crate::model::unit::ObjectRef;
 use crate::yaml::write;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What became of one unit, and the domain that a failure of it holds.
-pub type Outcome = (Domain, Result<(UnitId, Arc<Hydrated>), Violations>);
+/// What became of one lot: the units that could be made, and which domains the others hold.
+pub struct Outcome {
+    /// The units.
+    pub lot: Lot,
+    /// What failed.
+    pub failed: Vec<(Domain, Violations)>,
+}
 
-/// Gathers the units of a run.
-pub fn gather(fleet: &Fleet<'_>, pick: &Selection, parts: Vec<Outcome>) -> TargetState {
+/// Gathers the lots of a run.
+///
+/// # Errors
+/// A memo that is damaged.
+pub fn gather(fleet: &Fleet<'_>, pick: &Selection, parts: Vec<Outcome>) -> Result<TargetState> {
     // What is broken outside of the selection is not this run's business.
     let selected = |d: &&Domain| {
         pick.takes_cluster(&d.cluster) && (d.subject == SubjectId::Cluster || pick.takes_subject(&d.subject))
@@ -26,28 +37,23 @@ pub fn gather(fleet: &Fleet<'_>, pick: &Selection, parts: Vec<Outcome>) -> Targe
         target.homes.insert(cluster.id.clone(), cluster.destination.clone());
         target.clusters.insert(cluster.id.clone(), index_files(fleet, cluster));
     }
-    for (domain, part) in parts {
-        match part {
-            Ok((id, hydrated)) => {
-                target.notices.extend(hydrated.warnings.iter().cloned());
-                if let Some(cluster) = target.clusters.get_mut(&id.cluster) {
-                    cluster.units.insert(id.place(), (id, hydrated));
-                }
-            }
-            Err(why) => target.held.entry(domain).or_default().extend(why),
+    for Outcome { lot, failed } in parts {
+        target.notices.extend(lot.summary.warnings.iter().cloned());
+        for (domain, why) in failed {
+            target.held.entry(domain).or_default().extend(why);
+        }
+        if let Some(cluster) = target.clusters.get_mut(&lot.cluster) {
+            cluster.lots.insert(lot.subject.clone(), lot);
         }
     }
-    hold_duplicates(&mut target);
-    for cluster in target.clusters.values_mut() {
-        drop_empty(cluster);
-    }
+    hold_duplicates(&mut target)?;
     for why in target.held.values_mut() {
         why.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.cmp(b)));
         why.dedup();
     }
     target.notices.sort();
     target.notices.dedup();
-    target
+    Ok(target)
 }
 
 fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
@@ -59,18 +65,26 @@ fn index_files(fleet: &Fleet<'_>, cluster: &Cluster<'_>) -> ClusterTarget {
         })
         .collect();
     let root = write(&applications::of_root(cluster, &fleet.path)).into_bytes();
-    ClusterTarget { units: BTreeMap::new(), root, layers }
+    ClusterTarget { lots: BTreeMap::new(), root, layers }
 }
 
 /// Holds every domain that has an object of the same identity as another unit's on its cluster.
 ///
 /// Between equals neither is first. But a team's binding must not stop what others depend on: a
 /// tenant that takes a name of the platform (or of an organization) is held alone.
-fn hold_duplicates(target: &mut TargetState) {
+fn hold_duplicates(target: &mut TargetState) -> Result<()> {
     let mut clashes: Vec<(Domain, Violation)> = Vec::new();
-    for (cluster, state) in &target.clusters {
+    let suspected: Vec<_> =
+        target.clusters.par_iter().map(|(id, state)| (id, state, suspects(state))).collect();
+    for (cluster, state, suspects) in suspected {
+        if suspects.is_empty() {
+            continue;
+        }
+        // Only these have to be read: two objects with different hashes are different.
+        let involved = state.lots.values().filter(|l| l.summary.objects.iter().any(|o| suspects.contains(o)));
+        let involved: Vec<Arc<Units>> = involved.map(Lot::units).collect::<Result<_>>()?;
         let mut holders: BTreeMap<&ObjectRef, Vec<(&UnitId, &Origin)>> = BTreeMap::new();
-        for (id, hydrated) in state.units.values() {
+        for (id, hydrated) in involved.iter().flat_map(|units| units.iter()) {
             for (object, at) in &hydrated.objects {
                 holders.entry(object).or_default().push((id, at));
             }
@@ -99,6 +113,15 @@ fn hold_duplicates(target: &mut TargetState) {
     for (domain, v) in clashes {
         target.held.entry(domain).or_default().push(v);
     }
+    Ok(())
+}
+
+/// Returns the hashes of identities that stand more than once on a cluster.
+fn suspects(state: &ClusterTarget) -> BTreeSet<u64> {
+    let mut all: Vec<u64> = Vec::with_capacity(state.lots.values().map(|l| l.summary.objects.len()).sum());
+    all.extend(state.lots.values().flat_map(|l| &l.summary.objects));
+    all.sort_unstable();
+    all.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
 }
 
 /// Returns how many others a subject may stop: the cluster first, a tenant last.
@@ -110,31 +133,6 @@ pub(crate) fn rank(subject: &SubjectId) -> u8 {
     }
 }
 
-/// Drops units without objects, and Applications that would apply nothing.
-fn drop_empty(cluster: &mut ClusterTarget) {
-    let empty: Vec<String> = cluster
-        .units
-        .iter()
-        .filter(|(_, (_, h))| h.files.is_empty())
-        .map(|(place, _)| place.clone())
-        .collect();
-    let mut applied: BTreeSet<SubjectId> = BTreeSet::new();
-    for place in &empty {
-        let Some((id, _)) = cluster.units.remove(place) else { continue };
-        if let (SubjectId::Cluster, Part::Manifests { layer, component }) = (&id.subject, &id.part) {
-            let part = Part::ComponentApplication { layer: *layer, component: component.clone() };
-            let application = UnitId { cluster: id.cluster.clone(), subject: SubjectId::Cluster, part };
-            cluster.units.remove(&application.place());
-        }
-    }
-    for (id, _) in cluster.units.values() {
-        if matches!(id.part, Part::Manifests { .. }) {
-            applied.insert(id.subject.clone());
-        }
-    }
-    cluster.units.retain(|_, (id, _)| id.part != Part::SubjectApplication || applied.contains(&id.subject));
-}
-
 /// Returns the overlay entries of the fleet that found nothing in any unit of an environment.
 pub fn unmatched(fleet: &Fleet<'_>, target: &TargetState, complete: &dyn Fn(&str) -> bool) -> Violations {
     let mut found = Violations::new();
@@ -143,11 +141,16 @@ pub fn unmatched(fleet: &Fleet<'_>, target: &TargetState, complete: &dyn Fn(&str
         if !seen.insert(cluster.id.env.clone()) {
             continue;
         }
-        let mut matched = crate::model::overlay::Matches::default();
+        let mut matched = Matches::default();
         let of_env = |id: &ClusterId| id.env == cluster.id.env;
         for (_, state) in target.clusters.iter().filter(|(id, _)| of_env(id)) {
-            for (_, hydrated) in state.units.values() {
-                matched.join(&hydrated.matched);
+            // Most lots of a scope match the same, and share it.
+            let mut last: Option<&Arc<Matches>> = None;
+            for found in state.lots.values().map(|lot| &lot.summary.matched) {
+                if !last.is_some_and(|last| Arc::ptr_eq(last, found)) {
+                    matched.join(found);
+                    last = Some(found);
+                }
             }
         }
         let held = target.held.keys().any(|d| of_env(&d.cluster));

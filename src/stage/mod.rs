@@ -9,6 +9,7 @@ pub mod extras;
 pub mod firewall;
 pub mod gather;
 pub mod lint;
+pub mod lot;
 pub mod names;
 pub mod overlay;
 pub mod render;

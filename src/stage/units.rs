@@ -5,8 +5,9 @@ use super::extras::Extras;
 use super::resolve::base_context;
 use crate::definition::catalog::{Component, NamespaceRule};
 use crate::error::{Violation, Violations};
-use crate::model::fleet::{Cluster, Fleet, Placed, SubjectView};
+use crate::model::fleet::{Cluster, Fleet, Placed, SubjectView, holds};
 use crate::model::id::{ClusterId, Domain, Part as IdPart, Scope, SubjectId, UnitId};
+use crate::model::lot::LotKey;
 use crate::model::overlay::Step;
 use crate::model::unit::{RenderUnit, UnitKey, Work};
 use crate::model::values::type_name;
@@ -61,52 +62,68 @@ pub fn units<'f>(
     pick: &'f Selection,
     renderer: &'f str,
 ) -> impl Iterator<Item = Prepared<'f>> + 'f {
-    batches(fleet, pick).into_iter().flat_map(move |batch| batch.units(fleet, renderer))
+    lots(fleet, pick, renderer).into_iter().flat_map(|lot| lot.units())
 }
 
-/// The units of one component, or of one subject, on one cluster: they share what they see, and are
-/// prepared together. A batch itself costs next to nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'f> {
-    cluster: &'f Cluster<'f>,
-    of: Of<'f>,
+/// All units of one subject on one cluster, before any of them is prepared.
+pub struct PlannedLot<'f> {
+    maker: Maker<'f>,
+    /// The subject.
+    pub subject: SubjectId,
+    /// What templates see of it; nothing of the cluster itself.
+    view: Option<&'f SubjectView>,
+    /// The digest of what its cluster gives to all subjects of its scope.
+    common: blake3::Hash,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Of<'f> {
-    /// A component that serves the cluster.
-    Component(&'f Placed<'f>),
-    /// A subject, with what its templates see of it.
-    Subject(&'f SubjectId, &'f SubjectView),
-}
-
-/// Lists the batches of the selected clusters that are not held as a whole.
-pub fn batches<'f>(fleet: &'f Fleet<'_>, pick: &Selection) -> Vec<Batch<'f>> {
+/// Lists the lots of the selected clusters that are not held as a whole.
+pub fn lots<'f>(fleet: &'f Fleet<'_>, pick: &Selection, renderer: &'f str) -> Vec<PlannedLot<'f>> {
     let mut all = Vec::new();
-    for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id)) {
-        if fleet.held.contains_key(&Domain::cluster(cluster.id.clone())) {
-            continue;
-        }
+    let whole = |id: &ClusterId| fleet.held.contains_key(&Domain::cluster(id.clone()));
+    for cluster in fleet.clusters.iter().filter(|c| pick.takes_cluster(&c.id) && !whole(&c.id)) {
+        let maker = Maker { root: &fleet.path, cluster, renderer };
         if pick.takes_subject(&SubjectId::Cluster) {
-            all.extend(cluster.components.iter().map(|placed| Batch { cluster, of: Of::Component(placed) }));
+            let common = maker.common(Scope::Cluster);
+            all.push(PlannedLot { maker, subject: SubjectId::Cluster, view: None, common });
         }
-        for (subject, view) in &cluster.subjects {
-            let held = || fleet.held.keys().any(|d| d.holds(&cluster.id, subject));
-            if pick.takes_subject(subject) && !held() {
-                all.push(Batch { cluster, of: Of::Subject(subject, view) });
+        let mut common = BTreeMap::new();
+        for (subject, view) in cluster.subjects.iter().filter(|(subject, _)| pick.takes_subject(subject)) {
+            if holds(&fleet.held, &cluster.id, subject) {
+                continue;
             }
+            let common = *common.entry(subject.scope()).or_insert_with(|| maker.common(subject.scope()));
+            all.push(PlannedLot { maker, subject: subject.clone(), view: Some(view), common });
         }
     }
     all
 }
 
-impl<'f> Batch<'f> {
+impl<'f> PlannedLot<'f> {
+    /// Returns its cluster.
+    pub fn cluster(&self) -> &'f ClusterId {
+        &self.maker.cluster.id
+    }
+
+    /// Returns the hash of everything that its units' bytes depend on: what the cluster gives to
+    /// all subjects of the scope, and the subject's own view.
+    pub fn key(&self) -> LotKey {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.common.as_bytes());
+        if let Some(view) = self.view {
+            hasher.update(view.digest().as_bytes());
+        }
+        hasher.update(format!("{:?}", self.subject).as_bytes());
+        LotKey(*hasher.finalize().as_bytes())
+    }
+
     /// Prepares its units.
-    pub fn units(self, fleet: &'f Fleet<'_>, renderer: &'f str) -> Vec<Prepared<'f>> {
-        let maker = Maker { root: &fleet.path, cluster: self.cluster, renderer };
-        match self.of {
-            Of::Component(placed) => maker.for_cluster(placed),
-            Of::Subject(subject, view) => maker.for_subject(subject, view),
+    pub fn units(&self) -> Vec<Prepared<'f>> {
+        match self.view {
+            None => {
+                let maker = self.maker;
+                maker.cluster.components.iter().flat_map(|placed| maker.for_cluster(placed)).collect()
+            }
+            Some(view) => self.maker.for_subject(&self.subject, view),
         }
     }
 }
@@ -120,6 +137,50 @@ struct Maker<'f> {
 }
 
 impl<'f> Maker<'f> {
+    /// Returns the digest of everything that the cluster gives to the units of a scope: what
+    /// [`base_context`] and the Applications are made of, the components, and their overlays.
+    fn common(self, scope: Scope) -> blake3::Hash {
+        let cluster = self.cluster;
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        part(self.renderer.as_bytes());
+        part(self.root.as_bytes());
+        part(format!("{:?} {:?} {:?}", cluster.id, cluster.destination, cluster.argocd).as_bytes());
+        for (name, data) in &cluster.view {
+            part(name.as_bytes());
+            part(data.digest().as_bytes());
+        }
+        for step in cluster.overlays.for_application() {
+            part(step.digest.as_bytes());
+        }
+        let serving = match scope {
+            Scope::Cluster => {
+                part(cluster.enabled.digest().as_bytes());
+                part(cluster.access.digest().as_bytes());
+                &cluster.components
+            }
+            _ => &cluster.subject_components,
+        };
+        for placed in serving.iter().filter(|p| p.component.scope() == scope) {
+            let component = placed.component;
+            let key = component.key.to_string();
+            part(key.as_bytes());
+            part(component.digest.as_bytes());
+            part(&[u8::from(component.failed.is_empty())]);
+            part(placed.values.digest().as_bytes());
+            part(placed.wave.digest().as_bytes());
+            // A step more or less moves the others: how many there are is part of it.
+            let overlays = cluster.overlays.for_component(&key);
+            part(&(overlays.len() as u64).to_le_bytes());
+            for step in overlays {
+                part(step.digest.as_bytes());
+            }
+        }
+        hasher.finalize()
+    }
+
     /// The manifests of a component and its Application; a component with a source has the
     /// Application alone.
     fn for_cluster(self, placed: &'f Placed<'f>) -> Vec<Prepared<'f>> {
@@ -149,7 +210,7 @@ impl<'f> Maker<'f> {
     fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
         let own: Vec<(&'static str, Part)> =
-            view.iter().map(|(name, data)| (*name, Part::new(data.clone()))).collect();
+            view.parts.iter().map(|(name, data)| (*name, Part::new(data.clone()))).collect();
         let mut units = Vec::new();
         let serving =
             self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());

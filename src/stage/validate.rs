@@ -25,7 +25,7 @@ pub fn validate(
     types: Option<&Types>,
 ) -> Result<Hydrated, Violations> {
     let mut found = Violations::new();
-    let mut objects: Vec<(ObjectRef, Origin, Value)> = Vec::new();
+    let mut objects: Vec<(ObjectRef, Origin, Value)> = Vec::with_capacity(overlaid.objects.len());
     let (own_namespace, public) = match &unit.work {
         Work::Templates { component, namespace, .. } => {
             (namespace.as_deref(), component.file.public_secret_keys.as_slice())
@@ -57,8 +57,10 @@ pub fn validate(
     if found.iter().any(Violation::is_error) {
         return Err(found);
     }
-    let objects = objects.into_iter().map(|(reference, at, _)| (reference, at)).collect();
-    Ok(Hydrated { key: unit.key, files, objects, matched: overlaid.matched, warnings })
+    // Not collected in place, which would keep the room of the values for as long as the unit lives.
+    let mut kept = Vec::with_capacity(objects.len());
+    kept.extend(objects.into_iter().map(|(reference, at, _)| (reference, at)));
+    Ok(Hydrated { key: unit.key, files, objects: kept, matched: overlaid.matched, warnings })
 }
 
 fn file(path: String, text: String) -> File {
@@ -131,8 +133,8 @@ fn check_same_file(objects: &[(ObjectRef, Origin, Value)], paths: &[String], fou
 
 fn check_skip_line(files: &[File], found: &mut Violations) {
     for file in files.iter().filter(|f| !f.path.ends_with("/kustomization.yaml")) {
-        let holds = file.bytes.windows(SKIP.len()).any(|w| w == SKIP.as_bytes());
-        if holds {
+        // What we print is UTF-8.
+        if std::str::from_utf8(&file.bytes).is_ok_and(|text| text.contains(SKIP)) {
             found.push(
                 Violation::error(format!(
                     "the object holds the text `{SKIP}`, and Argo CD would not apply it"
@@ -153,11 +155,10 @@ fn folder(
     let references: Vec<&ObjectRef> = objects.iter().map(|(r, _, _)| r).collect();
     let paths = names::file_names(&references, namespace);
     check_same_file(objects, &paths, found);
-    let mut files: Vec<File> = objects
-        .iter()
-        .zip(&paths)
-        .map(|((_, _, value), path)| file(format!("{place}/{path}"), write(value)))
-        .collect();
+    let mut files = Vec::with_capacity(objects.len() + 1);
+    files.extend(
+        objects.iter().zip(&paths).map(|((_, _, value), path)| file(format!("{place}/{path}"), write(value))),
+    );
     if !files.is_empty() {
         files.push(file(format!("{place}/kustomization.yaml"), kustomization(&paths)));
     }

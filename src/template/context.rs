@@ -33,6 +33,11 @@ impl Part {
     pub fn data(&self) -> &Value {
         &self.data
     }
+
+    /// Returns the digest of the data.
+    pub fn digest(&self) -> &blake3::Hash {
+        &self.digest
+    }
 }
 
 /// What a unit's templates may see, by name.

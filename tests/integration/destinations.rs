@@ -64,3 +64,14 @@ fn a_branch_that_the_last_cluster_left_is_judged_where_it_is_listed() {
     fleet.run(&[]).exits(0);
     assert_eq!(git(&fleet.repo(), &["show", "edge:edge/c/x.yaml"]), "theirs");
 }
+
+#[test]
+fn an_environment_with_merge_requests_and_no_cluster_needs_no_forge() {
+    let fleet = Fleet::of(&["a"]);
+    fleet.component("notes", &map("m"));
+    fleet.write("hydrant.yaml", "environments:\n  prod: {deliver: merge-request}\n");
+    // An empty repository first, then one with commits.
+    fleet.run(&[]).exits(0);
+    fleet.component("notes", &map("other"));
+    fleet.run(&[]).exits(0).shows("committed");
+}

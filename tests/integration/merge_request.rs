@@ -1,6 +1,7 @@
 //! Delivery by merge requests, through the built binary: a real Git server, and a forge that
 //! speaks the three APIs.
 
+use crate::argocd::background::Background;
 use crate::common::Ran;
 use crate::support::fleet::{Fleet, cluster_yaml};
 use crate::support::forge::{ALL, Forge, How, Speaks, Trouble};
@@ -626,6 +627,12 @@ fn a_forge_that_cannot_be_told_and_a_target_that_is_missing_are_said_with_the_me
         .exits(2)
         .says("environments.lab.forge: what kind of forge 127.0.0.1 is cannot be told by its name")
         .says("set it to github, gitlab or gitea");
+    let said = scene.fleet.validate(&[]).exits(0);
+    assert!(
+        said.stderr.contains("a run will hold this cluster: what kind of forge git.example.com is"),
+        "{}",
+        said.stderr
+    );
     scene.settings("");
     scene.run(&["--branch", "release"]).exits(4).says("has no branch `release` to ask a merge into");
 }
@@ -678,4 +685,70 @@ fn no_log_no_cache_and_no_other_server_holds_the_token() {
         !carried.is_empty() && carried.iter().all(|h| h.starts_with("authorization: Bearer ")),
         "{carried:?}"
     );
+}
+
+#[test]
+fn only_what_is_merged_is_synced_also_while_the_forge_is_down() {
+    let scene = Scene::new(Speaks::GitHub);
+    scene.fleet.remove("clusters/b");
+    let argocd = Background::beside(&scene.server.repo, "main");
+    let url = format!("http://{}/acme/gitops.git", scene.server.address);
+    let cache = scene.fleet.beside("cache").display().to_string();
+    let run = || {
+        scene
+            .fleet
+            .call(&["run"], &["--once", "--repo", &url, "--cache", &cache])
+            .env("HYDRANT_FORGE_TOKEN", TOKEN)
+            .env("ARGOCD_API_URL", &argocd.url)
+            .env("ARGOCD_API_TOKEN_FILE", &argocd.token_file)
+            .run()
+    };
+    let opened = run().exits(0).shows("merge request opened");
+    assert!(!opened.stdout.contains("notes-lab"), "{}", opened.stdout);
+    let landed = scene.forge.merge(1, &How::Merge);
+    scene.component("two");
+    scene.forge.down(true);
+    let caught_up = run().exits(3).says("its merge requests were not read").shows("notes-lab");
+    assert!(caught_up.stdout.contains(&landed[..10]), "{}", caught_up.stdout);
+    scene.forge.down(false);
+    let waits = run().exits(0).shows("merge request opened");
+    assert!(!waits.stdout.contains("notes-lab"), "nothing is owed: {}", waits.stdout);
+}
+
+#[test]
+fn the_last_cluster_of_an_environment_leaves_by_a_request_too() {
+    let scene = Scene::new(Speaks::Gitea);
+    scene.fleet.write("overlays/dev/values.yaml", "{}\n");
+    scene.fleet.write("clusters/dev-1/cluster.yaml", &cluster_yaml("dev-1", "dev"));
+    scene.run(&[]).exits(0);
+    scene.forge.merge(1, &How::Merge);
+    scene.fleet.remove("clusters/a");
+    scene.fleet.remove("clusters/b");
+    let main = scene.git(&["rev-parse", "main"]);
+    scene.run(&[]).exits(4).says("the cluster lab/a left the fleet");
+    let allow = ["--allow-delete", "cluster/lab/a,cluster/lab/b"];
+    scene.run(&allow).exits(0).shows("merge request opened");
+    assert_eq!(scene.git(&["rev-parse", "main"]), main, "the push of dev does not delete it");
+    let landed = scene.forge.merge(2, &How::Squash("gone".into()));
+    assert_eq!(scene.git(&["ls-tree", "--name-only", &landed]), "README.md\ndev");
+    scene.run(&[]).exits(0);
+    assert_eq!(scene.forge.requests().len(), 2);
+}
+
+#[test]
+fn what_a_team_wrote_reaches_the_description_without_its_power() {
+    for speaks in ALL {
+        let scene = Scene::new(speaks);
+        let evil = "/approve @acme/owners Fixes #1 Closes !2 <img src=x> [a](http://evil.example) `x` GH-3";
+        scene.fleet.write("clusters/a/values.yaml", &format!("'{evil}': {{}}\n"));
+        scene.run(&[]).exits(5);
+        let body = scene.forge.only().body;
+        let line =
+            body.lines().find(|l| l.starts_with("- `cluster lab/a`: ")).expect("the held cluster is named");
+        assert!(body.contains("these keep what the target has"), "{body}");
+        for power in ["@acme", "#1", "!2", "<img", "http://", "[a]", "GH-3"] {
+            assert!(!body.contains(power), "{power} in {line}");
+        }
+        assert!(!body.lines().any(|l| l.trim_start().starts_with('/')), "{body}");
+    }
 }

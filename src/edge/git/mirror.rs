@@ -135,6 +135,11 @@ impl Mirror {
         self.outgoing.path()
     }
 
+    /// Returns the folder where those who publish through this mirror queue up.
+    pub(super) fn queue(&self) -> PathBuf {
+        self.folder.join("hydrant-queue")
+    }
+
     /// Keeps a pack that the server took.
     pub(super) fn keep(&self, pack: &Path) -> Result<()> {
         let to = self.folder.join("objects/pack");

@@ -30,6 +30,9 @@ pub fn digest(edits: &[Edit]) -> String {
             Edit::Put { path, bytes } => {
                 becomes.insert(path, Some(ObjectId::of_blob(bytes)));
             }
+            Edit::Graft { path, graft } => {
+                becomes.insert(path, Some(graft.id));
+            }
             // What only makes room for a file is no deletion.
             Edit::Delete { path } => {
                 becomes.entry(path).or_insert(None);

@@ -30,14 +30,16 @@ pub struct Publication {
     pub who: Signature,
     /// How long to try, from the first fetch on.
     pub deadline: Duration,
-    /// The longest wait after the first lost race; it doubles up to `longest_wait`.
+    /// The longest wait after the first lost race, if a try is faster than that.
     pub first_wait: Duration,
     /// The longest wait between two tries.
     pub longest_wait: Duration,
+    /// How long to wait for a turn among the processes that share a mirror, each time.
+    pub turn_wait: Duration,
 }
 
 impl Publication {
-    /// Returns a publication with the usual patience: five minutes, waits of 50 ms to 3 s.
+    /// Returns a publication with the usual patience: five minutes, waits of up to 3 s.
     pub fn new(branch: impl Into<String>, who: Signature) -> Self {
         Self {
             branch: branch.into(),
@@ -46,9 +48,24 @@ impl Publication {
             deadline: Duration::from_secs(300),
             first_wait: Duration::from_millis(50),
             longest_wait: Duration::from_secs(3),
+            turn_wait: Duration::from_secs(20),
         }
     }
+
+    /// Returns the longest wait after so many tries, the last of which took a time.
+    ///
+    /// It follows what a try costs here: it doubles four times, so that many writers leave each
+    /// other room, and shrinks again for those who have lost often, or they would lose for ever
+    /// to those who come fresh.
+    fn longest_wait_after(&self, tries: u32, took: Duration) -> Duration {
+        let room = took.max(self.first_wait / 2).saturating_mul(1 << tries.min(4));
+        let age = tries.saturating_sub(AGED).max(1);
+        room.min(self.longest_wait).max(self.first_wait) / age
+    }
 }
+
+/// From so many lost races on, each more shortens the wait.
+const AGED: u32 = 5;
 
 /// Whether something was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,13 +149,18 @@ pub(super) fn until_done<T>(
     let clock = std::sync::Arc::clone(&repo.clock);
     let deadline = clock.now() + to.deadline;
     let mut so_far = SoFar::default();
-    let mut wait = to.first_wait;
     let mut renewed = false;
     loop {
         if clock.stopping() {
             return Err(Error::external("nothing was delivered: the run was told to stop"));
         }
-        let failed = match one_try(repo, &mut so_far) {
+        let patience = deadline.saturating_sub(clock.now()).min(to.turn_wait);
+        let turn = repo.turn(patience);
+        let began = clock.now();
+        let tried = one_try(repo, &mut so_far);
+        let took = clock.now().saturating_sub(began);
+        drop(turn);
+        let failed = match tried {
             Ok(Step::Done(done)) => return Ok(done),
             Ok(Step::Again(why)) => why,
             // Once: a mirror that is damaged again at once has another fault.
@@ -154,8 +176,8 @@ pub(super) fn until_done<T>(
         if clock.now() >= deadline {
             return Err(out_of_time(repo, to, &so_far, &failed));
         }
-        clock.sleep(wait.mul_f64(clock.jitter().clamp(0.0, 1.0)));
-        wait = (wait * 2).min(to.longest_wait);
+        let longest = to.longest_wait_after(so_far.tries, took);
+        clock.sleep(longest.mul_f64(clock.jitter().clamp(0.0, 1.0)));
     }
 }
 

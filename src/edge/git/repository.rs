@@ -5,6 +5,7 @@ use super::clock::{Clock, SystemClock};
 use super::local;
 use super::loose::LooseWriter;
 use super::pack::PackWriter;
+use super::queue::Turn;
 use super::remote::Remote;
 use super::server::{Server, Swap};
 use super::settings::GitSettings;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::model::tree::{BaseTree, Edit, Entry, EntryKind, ObjectId};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a branch is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +133,14 @@ impl Repository {
         Ok(true)
     }
 
+    /// Waits until it is this process' turn among those of the machine that share the mirror.
+    /// None where nothing is shared, or where the turn does not come in time: then it goes on
+    /// without one.
+    pub(super) fn turn(&self, patience: Duration) -> Option<Turn> {
+        // A local repository has no round trip to lose.
+        Turn::take(&self.server.as_ref()?.queue(), self.clock.as_ref(), patience)
+    }
+
     /// Returns true if opening it created it.
     pub fn created(&self) -> bool {
         self.created
@@ -245,12 +255,11 @@ impl Repository {
         }
         let base = on.map(|id| self.store.commit(&id)).transpose()?;
         let git_dir = self.store.git_dir();
+        let few = |most: usize| edits.len() <= most && !edits.iter().any(|e| matches!(e, Edit::Graft { .. }));
         let mut sink = match &self.server {
             // What a push sends; it joins the mirror once the server has it.
             Some(server) => Sink::Pack(Box::new(PackWriter::new(server.outgoing(), false)?)),
-            None if edits.len() <= FEW_EDITS
-                || edits.len() <= FEW_EDITS_AMONG_PACKS && local::packs(git_dir) > MANY_PACKS =>
-            {
+            None if few(FEW_EDITS) || few(FEW_EDITS_AMONG_PACKS) && local::packs(git_dir) > MANY_PACKS => {
                 Sink::Loose(LooseWriter::new(git_dir))
             }
             None => Sink::Pack(Box::new(PackWriter::new(&git_dir.join("objects/pack"), true)?)),

@@ -78,6 +78,11 @@ impl Server {
         self.mirror.outgoing()
     }
 
+    /// Returns the folder where those who publish through the same mirror queue up.
+    pub(super) fn queue(&self) -> PathBuf {
+        self.mirror.queue()
+    }
+
     /// Remembers the pack of a commit until it is pushed.
     pub(super) fn remember(&self, commit: ObjectId, pack: PathBuf) {
         self.pending.borrow_mut().insert(commit, pack);

@@ -6,7 +6,7 @@ use super::pack::{Kind, PackWriter, Packed};
 use super::signing::Signer;
 use super::store::{Store, TreeRow};
 use crate::error::{Error, Result, Violation};
-use crate::model::tree::{Edit, EntryKind, ObjectId, join};
+use crate::model::tree::{Edit, EntryKind, Graft, ObjectId, folder_trees, join};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +53,8 @@ pub(super) enum Sink {
 
 /// Blobs are compressed this many at a time, so that memory stays bounded.
 const BATCH: usize = 512;
+/// The same for grafts, each of which holds some tens of objects.
+const GRAFTS: usize = 64;
 
 impl Sink {
     fn add(&mut self, kind: Kind, content: &[u8]) -> Result<ObjectId> {
@@ -80,6 +82,37 @@ impl Sink {
         Ok(())
     }
 
+    /// Adds all that grafts hold, a few at a time.
+    fn add_grafts(&mut self, grafts: &[&Graft]) -> Result<()> {
+        for batch in grafts.chunks(GRAFTS) {
+            match self {
+                Sink::Loose(_) => {
+                    for graft in batch {
+                        each_object(graft, &mut |id, kind, content| match self {
+                            Sink::Loose(writer) => writer.add(&id, kind.word(), content),
+                            Sink::Pack(_) => Ok(()),
+                        })?;
+                    }
+                }
+                Sink::Pack(writer) => {
+                    let ready: Result<Vec<Vec<Packed>>> = batch
+                        .par_iter()
+                        .map(|graft| {
+                            let mut objects = Vec::new();
+                            each_object(graft, &mut |id, kind, content| {
+                                objects.push(packed(id, kind, content)?);
+                                Ok(())
+                            })?;
+                            Ok(objects)
+                        })
+                        .collect();
+                    ready?.iter().flatten().try_for_each(|object| writer.add(object))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes everything durable; returns the pack if there is one.
     pub(super) fn finish(self) -> Result<Option<std::path::PathBuf>> {
         match self {
@@ -87,6 +120,32 @@ impl Sink {
             Sink::Pack(writer) => writer.finish().map(Some),
         }
     }
+}
+
+/// Gives every blob and tree of a graft, with its id.
+fn each_object(graft: &Graft, each: &mut dyn FnMut(ObjectId, Kind, &[u8]) -> Result<()>) -> Result<()> {
+    let files = graft.files()?;
+    let mut ids = Vec::with_capacity(files.len());
+    for (path, bytes) in &files {
+        let id = ObjectId::of_blob(bytes);
+        each(id, Kind::Blob, bytes)?;
+        ids.push((path.as_str(), id));
+    }
+    let mut failed = Ok(());
+    let made = match (graft.kind, ids.as_slice()) {
+        (EntryKind::Tree, _) => folder_trees(ids, &mut |id, content| {
+            if failed.is_ok() {
+                failed = each(id, Kind::Tree, content);
+            }
+        }),
+        (_, [(_, id)]) => Some(*id),
+        _ => None,
+    };
+    failed?;
+    if made == Some(graft.id) {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{graft:?} was to be written, and its files give another id")))
 }
 
 fn packed(id: ObjectId, kind: Kind, content: &[u8]) -> Result<Packed> {
@@ -104,6 +163,8 @@ struct Wish {
 enum Leaf {
     Put(ObjectId),
     Delete,
+    /// What stands there afterwards, and the number of its edit.
+    Graft(TreeRow, usize),
 }
 
 /// The tree that the edits lead to.
@@ -122,7 +183,8 @@ pub(super) fn write_tree(
     edits: &[Edit],
 ) -> Result<Written> {
     let (wish, blobs) = plan(edits)?;
-    let mut writing = Writing { store, sink, blobs, fresh: Vec::new(), problems: Vec::new() };
+    let mut writing =
+        Writing { store, sink, blobs, fresh: Vec::new(), grafted: Vec::new(), problems: Vec::new() };
     let tree = writing.folder("", base, &wish)?;
     if !writing.problems.is_empty() {
         return Err(Error::guard(
@@ -130,10 +192,18 @@ pub(super) fn write_tree(
         )
         .with(writing.problems));
     }
-    let Writing { sink, blobs, fresh, .. } = writing;
+    let Writing { sink, blobs, fresh, grafted, .. } = writing;
     let fresh: Vec<_> =
         fresh.iter().filter_map(|id| blobs.get(id).map(|bytes| (*id, Arc::clone(bytes)))).collect();
     sink.add_blobs(&fresh)?;
+    let grafts: Vec<&Graft> = grafted
+        .iter()
+        .filter_map(|n| match edits.get(*n) {
+            Some(Edit::Graft { graft, .. }) => Some(graft),
+            _ => None,
+        })
+        .collect();
+    sink.add_grafts(&grafts)?;
     let tree = match tree {
         Some(id) => id,
         None => sink.add(Kind::Tree, b"")?,
@@ -195,9 +265,17 @@ type Blobs = BTreeMap<ObjectId, Arc<[u8]>>;
 fn plan(edits: &[Edit]) -> Result<(Wish, Blobs)> {
     let leaves: Vec<(&Edit, Leaf)> = edits
         .par_iter()
-        .map(|edit| match edit {
+        .enumerate()
+        .map(|(n, edit)| match edit {
             Edit::Put { bytes, .. } => (edit, Leaf::Put(ObjectId::of_blob(bytes))),
             Edit::Delete { .. } => (edit, Leaf::Delete),
+            Edit::Graft { graft, .. } => {
+                let row = match graft.kind {
+                    EntryKind::Tree => TreeRow::tree(graft.id),
+                    _ => TreeRow::file(graft.id),
+                };
+                (edit, Leaf::Graft(row, n))
+            }
         })
         .collect();
     let mut root = Wish::default();
@@ -246,6 +324,8 @@ struct Writing<'a> {
     sink: &'a mut Sink,
     blobs: Blobs,
     fresh: Vec<ObjectId>,
+    /// The numbers of the edits whose grafts are new.
+    grafted: Vec<usize>,
     problems: Vec<Violation>,
 }
 
@@ -290,6 +370,19 @@ impl Writing<'_> {
                 Some(_) => {}
             }
         }
+        if let Some(Leaf::Graft(row, n)) = wish.own {
+            return match now {
+                Some(there) if there == row => Ok(Some(row)),
+                None => {
+                    self.grafted.push(n);
+                    Ok(Some(row))
+                }
+                Some(there) => {
+                    self.refuse(path, there.kind(), &format!("{} of ours", row.kind().words()));
+                    Ok(now)
+                }
+            };
+        }
         let Some(Leaf::Put(id)) = wish.own else { return Ok(now) };
         match now.map(|row| row.kind()) {
             None | Some(EntryKind::File | EntryKind::Executable) => {
@@ -318,7 +411,7 @@ impl Writing<'_> {
 }
 
 fn has_put(wish: &Wish) -> bool {
-    matches!(wish.own, Some(Leaf::Put(_))) || wish.below.values().any(has_put)
+    matches!(wish.own, Some(Leaf::Put(_) | Leaf::Graft(..))) || wish.below.values().any(has_put)
 }
 
 /// Returns the content of a tree object.

@@ -167,10 +167,12 @@ impl Files for Disk {
         if !about.is_file() {
             return Err(self.refuse(path, "this is a pipe, a socket or a device, not a file"));
         }
-        // One byte more, so that the end is seen without a larger buffer.
+        // As many bytes as the file had, so that nobody asks for its end; a file that does
+        // not tell its size is read to its end.
+        let size = if about.len() == 0 { MAX_FILE + 1 } else { about.len().min(MAX_FILE + 1) };
         let mut bytes = Vec::with_capacity(about.len().min(MAX_FILE) as usize + 1);
         let file = fs::File::open(&found.real).map_err(cannot)?;
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
+        file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(self.refuse(path, format!("the file has more than {MAX_FILE} bytes")));
         }

@@ -56,7 +56,7 @@ pub struct FailedBinding {
 }
 
 /// Whether something that is no longer asked for may be deleted in this run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MayDelete {
     /// False if an Organization may stand in a file that cannot be told.
     pub organizations: bool,
@@ -67,7 +67,7 @@ pub struct MayDelete {
 }
 
 /// All that the bindings of a fleet ask for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Subjects {
     /// Organizations by name.
     pub organizations: BTreeMap<String, Subject>,

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::id::{SubjectId, UnitId};
-use crate::model::tree::{BaseTree, Entry, EntryKind};
+use crate::model::tree::{BaseTree, Entry, EntryKind, ObjectId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep a cluster's folder may nest in a repository.
@@ -17,24 +17,79 @@ pub struct BaseCluster {
     kustomized: BTreeSet<String>,
     /// The subject of each file that belongs to one.
     subjects: BTreeMap<String, SubjectId>,
+    /// Folders and files that are not looked at.
+    closed: BTreeSet<String>,
+}
+
+/// The ids of the two things that a subject has in a cluster's folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubjectRoots {
+    /// Its folder.
+    pub folder: Option<ObjectId>,
+    /// The file of its Application.
+    pub application: Option<ObjectId>,
 }
 
 impl BaseCluster {
-    /// Reads a folder; an absent one is empty.
+    /// Reads a folder; an absent one is empty. Subjects that `skip` names stay closed: what they
+    /// hold is left out.
     ///
     /// # Errors
     /// A tree that cannot be read, or that holds links or submodules below our mark.
-    pub fn read(base: &dyn BaseTree, folder: &str) -> Result<Self> {
-        let mut cluster = Self::default();
+    pub fn read(base: &dyn BaseTree, folder: &str, skip: &BTreeSet<&SubjectId>) -> Result<Self> {
+        let mut closed = BTreeSet::new();
+        for subject in skip {
+            closed.extend(subject.folder());
+            closed.extend(subject.application_file());
+        }
+        let mut cluster = Self { closed, ..Self::default() };
         cluster.walk(base, folder, "", 0)?;
         for path in cluster.files.keys() {
             if let Some(parent) = path.strip_suffix("/kustomization.yaml") {
                 cluster.kustomized.insert(parent.to_owned());
             }
         }
-        let subjects = cluster.files.keys().filter_map(|p| subject_of(p).map(|s| (p.clone(), s)));
+        let subjects = cluster.files.keys().filter_map(|p| SubjectId::of_path(p).map(|s| (p.clone(), s)));
         cluster.subjects = subjects.collect();
         Ok(cluster)
+    }
+
+    /// Returns what every subject has in a cluster's folder, without looking into it.
+    ///
+    /// # Errors
+    /// A tree that cannot be read.
+    pub fn roots(base: &dyn BaseTree, folder: &str) -> Result<BTreeMap<SubjectId, SubjectRoots>> {
+        let mut found: BTreeMap<SubjectId, SubjectRoots> = BTreeMap::new();
+        let list = |inside: &str| base.entries(&format!("{folder}/{inside}")).map(Option::unwrap_or_default);
+        let folders = |entries: Vec<Entry>| entries.into_iter().filter(|e| e.kind == EntryKind::Tree);
+        let mut put = |subject: SubjectId, entry: &Entry| {
+            let roots = found.entry(subject).or_default();
+            match entry.kind {
+                EntryKind::Tree => roots.folder = Some(entry.id),
+                EntryKind::File => roots.application = Some(entry.id),
+                // Whatever this is, it is not what we wrote.
+                _ => {}
+            }
+        };
+        let tenant = |organization: &str, tenant: &str| SubjectId::Tenant {
+            organization: organization.to_owned(),
+            tenant: tenant.to_owned(),
+        };
+        folders(list("organizations")?).for_each(|e| put(SubjectId::Organization(e.name.clone()), &e));
+        folders(list("knowledgebases")?).for_each(|e| put(SubjectId::KnowledgeBase(e.name.clone()), &e));
+        for organization in folders(list("tenants")?) {
+            let name = &organization.name;
+            folders(list(&format!("tenants/{name}"))?).for_each(|e| put(tenant(name, &e.name), &e));
+        }
+        for kind in folders(list("apps/tenants")?) {
+            for file in list(&format!("apps/tenants/{}", kind.name))? {
+                let subject = SubjectId::of_path(&format!("apps/tenants/{}/{}", kind.name, file.name));
+                if let Some(subject) = subject.filter(|_| file.kind == EntryKind::File) {
+                    put(subject, &file);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn walk(&mut self, base: &dyn BaseTree, folder: &str, inside: &str, depth: usize) -> Result<()> {
@@ -45,6 +100,9 @@ impl BaseCluster {
         for entry in base.entries(&full)?.unwrap_or_default() {
             let path =
                 if inside.is_empty() { entry.name.clone() } else { format!("{inside}/{}", entry.name) };
+            if self.closed.contains(&path) {
+                continue;
+            }
             match entry.kind {
                 EntryKind::Tree => self.walk(base, folder, &path, depth + 1)?,
                 EntryKind::File | EntryKind::Executable => {
@@ -73,27 +131,5 @@ impl BaseCluster {
     /// Returns every subject that has files here.
     pub fn subjects(&self) -> impl Iterator<Item = &SubjectId> {
         self.subjects.values().collect::<BTreeSet<_>>().into_iter()
-    }
-}
-
-/// Returns the subject of a path inside a cluster's folder; none for index files of the
-/// cluster. The kustomization.yaml of a subject's folder counts as the subject's.
-pub fn subject_of(path: &str) -> Option<SubjectId> {
-    let parts: Vec<&str> = path.split('/').collect();
-    let stem = |file: &str| file.strip_suffix(".yaml").map(str::to_owned);
-    match parts.as_slice() {
-        ["apps", "tenants", "organizations", file] => stem(file).map(SubjectId::Organization),
-        ["apps", "tenants", "knowledgebases", file] => stem(file).map(SubjectId::KnowledgeBase),
-        ["apps", "tenants", org, file] => {
-            stem(file).map(|tenant| SubjectId::Tenant { organization: (*org).to_owned(), tenant })
-        }
-        ["organizations", name, _, ..] => Some(SubjectId::Organization((*name).to_owned())),
-        ["knowledgebases", name, _, ..] => Some(SubjectId::KnowledgeBase((*name).to_owned())),
-        ["tenants", org, tenant, _, ..] => {
-            Some(SubjectId::Tenant { organization: (*org).to_owned(), tenant: (*tenant).to_owned() })
-        }
-        [".hydrant" | "kustomization.yaml"] | ["bootstrap", "root-app.yaml"] | ["apps", _] => None,
-        ["apps", _, ".keep"] => None,
-        _ => Some(SubjectId::Cluster),
     }
 }

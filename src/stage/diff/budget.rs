@@ -1,6 +1,6 @@
 //! The deletion budget: what may vanish without a person's word (`DESIGN.md`, Delivery).
 
-use super::{BaseCluster, Files, Rules};
+use super::{BaseCluster, Files, Opened, Rules};
 use crate::error::{Result, Violation};
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::target::{ClusterTarget, Refusal};
@@ -41,15 +41,16 @@ struct Vanishing {
 pub fn check(
     id: &ClusterId,
     cluster: &ClusterTarget,
+    units: &Opened,
     before: &BaseCluster,
     after: &Files,
     base: &dyn BaseTree,
     rules: &Rules<'_>,
 ) -> Result<Vec<Refusal>> {
-    let remain: BTreeSet<SubjectId> = after.keys().filter_map(|p| super::base::subject_of(p)).collect();
+    let remain: BTreeSet<SubjectId> = after.keys().filter_map(|p| SubjectId::of_path(p)).collect();
     let gone: BTreeSet<SubjectId> = before.subjects().filter(|s| !remain.contains(s)).cloned().collect();
     let moving = super::moved::moving(&gone, cluster);
-    let mut vanishing = find(cluster, before, after, base)?;
+    let mut vanishing = find(units, before, after, base)?;
     let mut refused: BTreeMap<SubjectId, Vec<Violation>> = BTreeMap::new();
     let mut refuse = |subject: &SubjectId, message: String, allow: String| {
         let v = Violation::error(message)
@@ -88,10 +89,16 @@ pub fn check(
         }
         false
     });
-    let total = manifests(before);
-    let most = LEAST.max(total / 10);
     let objects = format!("objects/{id}");
-    if vanishing.len() > most && !rules.allow_delete.allows(&objects) {
+    let many = vanishing.len() > LEAST && !rules.allow_delete.allows(&objects);
+    // The subjects that were left closed count too.
+    let total = if many {
+        manifests(&BaseCluster::read(base, &super::folder_of(rules.path, id), &BTreeSet::new())?)
+    } else {
+        0
+    };
+    let most = LEAST.max(total / 10);
+    if many && vanishing.len() > most {
         let message = format!(
             "{} of the {total} objects of {id} would be deleted, more than the {most} that may go in one run",
             vanishing.len()
@@ -135,15 +142,10 @@ fn manifests(before: &BaseCluster) -> usize {
 
 /// Finds the objects of the base that no file of the result has. A file that moved inside
 /// one Application is no deletion; an object that changes its Application is.
-fn find(
-    cluster: &ClusterTarget,
-    before: &BaseCluster,
-    after: &Files,
-    base: &dyn BaseTree,
-) -> Result<Vec<Vanishing>> {
+fn find(units: &Opened, before: &BaseCluster, after: &Files, base: &dyn BaseTree) -> Result<Vec<Vanishing>> {
     let mut found = Vec::new();
     let mut still: BTreeMap<String, BTreeSet<&ObjectRef>> = BTreeMap::new();
-    for (unit, hydrated) in cluster.units.values() {
+    for (unit, hydrated) in units.iter().flat_map(|lot| lot.iter()) {
         let applied = application_of(&unit.place());
         still.entry(applied).or_default().extend(hydrated.objects.iter().map(|(object, _)| object));
     }

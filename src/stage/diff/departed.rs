@@ -6,6 +6,7 @@ use crate::model::id::{ClusterId, Domain};
 use crate::model::mark::{self, Mark};
 use crate::model::target::{ChangeSet, ClusterChange, Refusal};
 use crate::model::tree::{BaseTree, Edit, EntryKind};
+use std::collections::BTreeSet;
 
 /// Judges every folder under our marks whose cluster is not in the fleet.
 pub fn judge(base: &dyn BaseTree, rules: &Rules<'_>, changes: &mut ChangeSet) -> Result<()> {
@@ -30,7 +31,7 @@ pub fn judge(base: &dyn BaseTree, rules: &Rules<'_>, changes: &mut ChangeSet) ->
             changes.refused.push(Refusal { domain: Domain::cluster(id), why: vec![why] });
             continue;
         }
-        let before = BaseCluster::read(base, &folder)?;
+        let before = BaseCluster::read(base, &folder, &BTreeSet::new())?;
         let removed = before.files.len();
         changes
             .edits

@@ -2,6 +2,7 @@
 //! drift is put back or kept (`DESIGN.md`, Delivery).
 
 use super::{BaseCluster, Files};
+use crate::error::Result;
 use crate::model::id::ClusterId;
 use crate::model::target::{ClusterTarget, RolledBack};
 use crate::model::tree::{BaseTree, Edit, ObjectId, folder_id};
@@ -40,19 +41,22 @@ pub struct Honoured {
 impl Honoured {
     /// Decides for each held place of a cluster: it stays while what we would write there is
     /// exactly what was refused, and while nothing can be said about what we would write.
+    ///
+    /// # Errors
+    /// A memo that is damaged.
     pub fn of(
         held: &BTreeMap<String, Option<ObjectId>>,
         cluster: &ClusterTarget,
         undecided: &dyn Fn(&str) -> bool,
         released: &dyn Fn(&str) -> bool,
-    ) -> Self {
-        let places = held
-            .iter()
-            .filter(|(place, _)| !released(place))
-            .filter(|(place, refused)| undecided(place) || wanted(cluster, place) == **refused)
-            .map(|(place, refused)| (place.clone(), *refused))
-            .collect();
-        Self { places }
+    ) -> Result<Self> {
+        let mut places = BTreeMap::new();
+        for (place, refused) in held.iter().filter(|(place, _)| !released(place)) {
+            if undecided(place) || wanted(cluster, place)? == *refused {
+                places.insert(place.clone(), *refused);
+            }
+        }
+        Ok(Self { places })
     }
 
     /// Returns true if the file at a path keeps what the base has.
@@ -94,15 +98,18 @@ impl Honoured {
 }
 
 /// Returns the id of what we would write at a place; none for nothing.
-pub fn wanted(cluster: &ClusterTarget, place: &str) -> Option<ObjectId> {
-    let (_, hydrated) = cluster.units.get(place)?;
-    match hydrated.files.as_slice() {
+///
+/// # Errors
+/// A memo that is damaged.
+pub fn wanted(cluster: &ClusterTarget, place: &str) -> Result<Option<ObjectId>> {
+    let Some(hydrated) = cluster.unit_at(place)? else { return Ok(None) };
+    Ok(match hydrated.files.as_slice() {
         [file] if file.path == place => Some(file.id),
         files => folder_id(files.iter().filter_map(|f| {
             let inside = f.path.strip_prefix(place)?.strip_prefix('/')?;
             Some((inside, f.id))
         })),
-    }
+    })
 }
 
 /// Returns the edits that put back what drifted in units that this run does not write.
@@ -113,7 +120,7 @@ pub fn put_back(
     settlement: &Settlement<'_>,
     written: &dyn Fn(&str) -> bool,
     folders: &BTreeSet<String>,
-) -> crate::error::Result<Vec<Edit>> {
+) -> Result<Vec<Edit>> {
     let mut edits = Vec::new();
     for (unit, one) in &settlement.settled.units {
         let ours =

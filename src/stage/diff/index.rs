@@ -11,9 +11,24 @@ use std::sync::Arc;
 
 /// Adds the index files of a cluster to the files of its units.
 pub fn add(mut files: Files, cluster: &ClusterTarget, mark: &Mark) -> Files {
+    list_components(&mut files);
+    put(&mut files, mark::FILE.into(), mark.print());
+    put(&mut files, "bootstrap/root-app.yaml".into(), cluster.root.clone());
+    for (name, bytes) in &cluster.layers {
+        put(&mut files, format!("apps/{name}"), bytes.clone());
+    }
+    for layer in Layer::ALL {
+        put(&mut files, format!("apps/{layer}/.keep"), Vec::new());
+    }
+    files
+}
+
+/// Adds the kustomization.yaml files that list the components of each subject, and those that
+/// serve the cluster.
+pub fn list_components(files: &mut Files) {
     let mut subjects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut own: BTreeSet<String> = BTreeSet::new();
-    for folder in component_folders(&files) {
+    for folder in component_folders(files) {
         match subject_folder(&folder) {
             Some((subject, component)) => {
                 subjects.entry(subject).or_default().insert(component);
@@ -25,21 +40,12 @@ pub fn add(mut files: Files, cluster: &ClusterTarget, mark: &Mark) -> Files {
     }
     for (subject, components) in subjects {
         let listed: Vec<String> = components.into_iter().collect();
-        put(&mut files, format!("{subject}/kustomization.yaml"), kustomization(&listed).into_bytes());
+        put(files, format!("{subject}/kustomization.yaml"), kustomization(&listed).into_bytes());
     }
     if !own.is_empty() {
         let listed: Vec<String> = own.into_iter().collect();
-        put(&mut files, "kustomization.yaml".into(), kustomization(&listed).into_bytes());
+        put(files, "kustomization.yaml".into(), kustomization(&listed).into_bytes());
     }
-    put(&mut files, mark::FILE.into(), mark.print());
-    put(&mut files, "bootstrap/root-app.yaml".into(), cluster.root.clone());
-    for (name, bytes) in &cluster.layers {
-        put(&mut files, format!("apps/{name}"), bytes.clone());
-    }
-    for layer in Layer::ALL {
-        put(&mut files, format!("apps/{layer}/.keep"), Vec::new());
-    }
-    files
 }
 
 fn put(files: &mut Files, path: String, bytes: Vec<u8>) {

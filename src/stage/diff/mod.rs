@@ -1,23 +1,27 @@
 //! [`TargetState`] × base tree → [`ChangeSet`]: what has to change on one destination.
 //!
 //! Cheap to repeat: a lost race diffs again on the new head and renders nothing. What is
-//! held keeps what the base has; the index files are written from the final tree.
+//! held keeps what the base has; the index files are written from the final tree. Subjects
+//! whose folder has the id that it should have are never opened, on neither side.
 
 mod base;
 mod budget;
 mod departed;
 mod foreign;
+mod graft;
 mod index;
 mod moved;
 
-pub use base::{BaseCluster, subject_of};
+pub use base::BaseCluster;
 pub use budget::AllowDelete;
 pub use foreign::{Drift, Settlement, wanted};
+pub(crate) use index::list_components;
 
 use super::units::Selection;
 use crate::error::{Error, Result, Violation, Violations};
 use crate::model::fleet::{Destination, MayDelete, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId};
+use crate::model::lot::Units;
 use crate::model::mark::{self, Mark};
 use crate::model::target::{ChangeSet, ClusterChange, ClusterTarget, Refusal, TargetState};
 use crate::model::tree::{BaseTree, Edit, ObjectId};
@@ -49,11 +53,16 @@ pub struct Rules<'a> {
     pub release: &'a [String],
     /// What others did on this base since our last commit, where it is known.
     pub settlement: Option<&'a Settlement<'a>>,
+    /// Give subjects that are new as one edit each, whose files are read when they are written.
+    pub grafts: bool,
 }
 
 /// The final files of one cluster's folder: by path inside it, with their Git ids and, where
 /// they are new, their bytes.
 pub(crate) type Files = BTreeMap<String, (ObjectId, Option<Arc<[u8]>>)>;
+
+/// The units of the lots that have to be looked into.
+pub(crate) type Opened = Vec<Arc<Units>>;
 
 /// Compares the target with one base.
 ///
@@ -89,7 +98,7 @@ fn put_back(target: &TargetState, rules: &Rules<'_>, changes: &mut ChangeSet) ->
             let inside =
                 unit.strip_prefix(&folder_of(rules.path, id)).and_then(|rest| rest.strip_prefix('/'));
             inside.is_some_and(|place| {
-                let subject = subject_of(place).unwrap_or(SubjectId::Cluster);
+                let subject = SubjectId::of_path(place).unwrap_or(SubjectId::Cluster);
                 rules.pick.takes_subject(&subject) && !target.holds(id, &subject)
             })
         })
@@ -122,9 +131,8 @@ fn one_cluster(
             return Ok(());
         }
     };
-    let before = BaseCluster::read(base, &folder)?;
     let undecided = |place: &str| {
-        let subject = subject_of(&format!("{place}/x")).or_else(|| subject_of(place));
+        let subject = SubjectId::of_place(place);
         subject.is_some_and(|s| !rules.pick.takes_subject(&s) || target.holds(id, &s))
     };
     let prefix = id.to_string();
@@ -132,19 +140,24 @@ fn one_cluster(
         rules.release.iter().any(|r| *r == prefix || r.strip_prefix(&prefix) == Some(&format!("/{place}")))
     };
     let held_places = held_in(&folder, &mark, rules.settlement);
-    let honoured = foreign::Honoured::of(&held_places, cluster, &undecided, &released);
+    let honoured = foreign::Honoured::of(&held_places, cluster, &undecided, &released)?;
     let mark = Mark {
         held: honoured.places.iter().map(|(p, id)| (p.clone(), id.map(|i| i.to_string()))).collect(),
         ..mark
     };
     changes.rolled_back.extend(honoured.rolled_back(id, &folder, rules.settlement));
+    let Standing { closed, absent } = standing(cluster, base, &folder, &held_places, target, rules)?;
+    let before = BaseCluster::read(base, &folder, &closed)?;
+    let looked_into = |subject: &SubjectId| !closed.contains(subject) && !absent.contains(subject);
+    let open = cluster.lots.iter().filter(|(subject, _)| looked_into(subject));
+    let units: Opened = open.map(|(_, lot)| lot.units()).collect::<Result<_>>()?;
     let mut kept: BTreeSet<SubjectId> = held_subjects(id, target, &before);
     // A refusal of the budget holds its domain; the rest is looked at again without it.
     let files = loop {
-        let mut files = final_files(cluster, &before, &kept, rules);
+        let mut files = final_files(&units, &before, &kept, rules);
         honoured.apply(&mut files, &before);
-        let mut refused = budget::check(id, cluster, &before, &files, base, rules)?;
-        refused.extend(moved::check(id, cluster, &before, &files));
+        let mut refused = budget::check(id, cluster, &units, &before, &files, base, rules)?;
+        refused.extend(moved::check(id, cluster, &closed, &before, &files));
         let fresh: Vec<Refusal> = refused.into_iter().filter(|r| !kept.contains(&r.domain.subject)).collect();
         if fresh.is_empty() {
             break files;
@@ -158,9 +171,58 @@ fn one_cluster(
         }
     };
     let files = index::add(files, cluster, &mark);
-    let change = compare(&folder, &before, &files, &mut changes.edits);
+    let mut change = compare(&folder, &before, &files, &mut changes.edits);
+    let new = absent.iter().filter(|subject| !kept.contains(**subject));
+    for lot in new.filter_map(|subject| cluster.lots.get(*subject)) {
+        graft::add(lot, &folder, &mut change, &mut changes.edits);
+    }
+    change.units.sort();
     changes.clusters.insert(id.clone(), change);
     Ok(())
+}
+
+/// How subjects stand on a base, as far as their two ids tell.
+#[derive(Default)]
+struct Standing<'t> {
+    /// Those that need not be looked into: their folder and their Application are as they should
+    /// be. What they hold is the same before and after.
+    closed: BTreeSet<&'t SubjectId>,
+    /// Those that are new as a whole.
+    absent: BTreeSet<&'t SubjectId>,
+}
+
+fn standing<'t>(
+    cluster: &'t ClusterTarget,
+    base: &dyn BaseTree,
+    folder: &str,
+    held_places: &BTreeMap<String, Option<ObjectId>>,
+    target: &TargetState,
+    rules: &Rules<'_>,
+) -> Result<Standing<'t>> {
+    let mut standing = Standing::default();
+    // A base without ids of folders says nothing before it is read.
+    if !base.has_folder_ids() {
+        return Ok(standing);
+    }
+    let roots = BaseCluster::roots(base, folder)?;
+    let touched: BTreeSet<SubjectId> = held_places.keys().filter_map(|p| SubjectId::of_place(p)).collect();
+    for (subject, lot) in &cluster.lots {
+        let Some(wanted) = lot.summary.folder else { continue };
+        let undecided = !rules.pick.takes_subject(subject)
+            || touched.contains(subject)
+            || target.holds(&lot.cluster, subject);
+        if undecided {
+            continue;
+        }
+        let there = roots.get(subject).copied().unwrap_or_default();
+        if there.folder == Some(wanted) && there.application == lot.summary.application {
+            standing.closed.insert(subject);
+        } else if rules.grafts && there == base::SubjectRoots::default() && lot.summary.application.is_some()
+        {
+            standing.absent.insert(subject);
+        }
+    }
+    Ok(standing)
 }
 
 /// Returns what is held in one cluster's folder, by place: as settled, or as the mark says
@@ -243,19 +305,15 @@ fn held_subjects(id: &ClusterId, target: &TargetState, before: &BaseCluster) -> 
 }
 
 /// Returns the files of all units: the target's, and the base's where something is kept.
-fn final_files(
-    cluster: &ClusterTarget,
-    before: &BaseCluster,
-    kept: &BTreeSet<SubjectId>,
-    rules: &Rules<'_>,
-) -> Files {
+fn final_files(units: &Opened, before: &BaseCluster, kept: &BTreeSet<SubjectId>, rules: &Rules<'_>) -> Files {
     let mut files = Files::new();
-    for (_, hydrated) in cluster.units.values().filter(|(unit, _)| !kept.contains(&unit.subject)) {
+    let all = || units.iter().flat_map(|lot| lot.iter());
+    for (_, hydrated) in all().filter(|(unit, _)| !kept.contains(&unit.subject)) {
         for file in &hydrated.files {
             files.insert(file.path.clone(), (file.id, Some(file.bytes.clone())));
         }
     }
-    let wanted: BTreeSet<&SubjectId> = cluster.units.values().map(|(unit, _)| &unit.subject).collect();
+    let wanted: BTreeSet<&SubjectId> = all().map(|(unit, _)| &unit.subject).collect();
     for (path, entry) in &before.files {
         let Some(subject) = before.subject_of(path) else { continue };
         let stays = kept.contains(subject)

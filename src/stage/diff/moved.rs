@@ -3,7 +3,7 @@
 //! there together. Two Applications of one name would take turns.
 
 use super::Files;
-use super::base::{BaseCluster, subject_of};
+use super::base::BaseCluster;
 use crate::error::Violation;
 use crate::model::id::{ClusterId, Domain, SubjectId};
 use crate::model::target::{ClusterTarget, Refusal};
@@ -16,8 +16,8 @@ pub fn moving<'s>(gone: &'s BTreeSet<SubjectId>, cluster: &ClusterTarget) -> BTr
         return BTreeMap::new();
     }
     let mut homes: BTreeMap<&str, &str> = BTreeMap::new();
-    for (unit, _) in cluster.units.values() {
-        if let SubjectId::Tenant { organization, tenant } = &unit.subject {
+    for subject in wanted(cluster) {
+        if let SubjectId::Tenant { organization, tenant } = subject {
             homes.insert(tenant, organization);
         }
     }
@@ -31,16 +31,23 @@ pub fn moving<'s>(gone: &'s BTreeSet<SubjectId>, cluster: &ClusterTarget) -> BTr
 }
 
 /// Returns the tenants that are new under their organization while the files of the same tenant
-/// under another stay: refused by the budget, held, or outside the selection.
-pub fn check(id: &ClusterId, cluster: &ClusterTarget, before: &BaseCluster, after: &Files) -> Vec<Refusal> {
-    let there: BTreeSet<&SubjectId> = before.subjects().collect();
-    let wanted: BTreeSet<&SubjectId> = cluster.units.values().map(|(unit, _)| &unit.subject).collect();
+/// under another stay: refused by the budget, held, or outside the selection. What is `closed`
+/// stands there as it should, before and after.
+pub fn check(
+    id: &ClusterId,
+    cluster: &ClusterTarget,
+    closed: &BTreeSet<&SubjectId>,
+    before: &BaseCluster,
+    after: &Files,
+) -> Vec<Refusal> {
+    let there: BTreeSet<&SubjectId> = before.subjects().chain(closed.iter().copied()).collect();
     let mut fresh =
-        wanted.into_iter().filter(|s| matches!(s, SubjectId::Tenant { .. }) && !there.contains(s)).peekable();
+        wanted(cluster).filter(|s| matches!(s, SubjectId::Tenant { .. }) && !there.contains(s)).peekable();
     if fresh.peek().is_none() {
         return Vec::new();
     }
-    let staying: BTreeSet<SubjectId> = after.keys().filter_map(|path| subject_of(path)).collect();
+    let mut staying: BTreeSet<SubjectId> = after.keys().filter_map(|p| SubjectId::of_path(p)).collect();
+    staying.extend(closed.iter().map(|subject| SubjectId::clone(subject)));
     let mut homes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for subject in staying.iter().filter(|s| there.contains(s)) {
         if let SubjectId::Tenant { organization, tenant } = subject {
@@ -63,4 +70,9 @@ pub fn check(id: &ClusterId, cluster: &ClusterTarget, before: &BaseCluster, afte
         refused.push(Refusal { domain, why: vec![why] });
     }
     refused
+}
+
+/// Returns the subjects that are to stand on a cluster, in their order.
+fn wanted(cluster: &ClusterTarget) -> impl Iterator<Item = &SubjectId> {
+    cluster.lots.iter().filter(|(_, lot)| !lot.is_empty()).map(|(subject, _)| subject)
 }

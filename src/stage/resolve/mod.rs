@@ -8,6 +8,7 @@ mod subjects;
 mod values;
 
 pub use components::base_context;
+pub use subjects::resolve as resolve_subjects;
 
 use crate::definition::Definitions;
 use crate::definition::clusters::ClusterDefinition;
@@ -17,6 +18,7 @@ use crate::model::fleet::{Cluster, Destination, Fleet, MayDelete};
 use crate::model::id::{ClusterId, Domain};
 use crate::model::platform::{Argocd, Vault};
 use crate::model::settings::{Deliver, Settings};
+use crate::stage::bindings::Subjects;
 use crate::stage::lint::lint_platform;
 use crate::suggest::did_you_mean;
 use crate::template::Part;
@@ -25,6 +27,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolves a fleet.
 pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tree::Tree) -> Fleet<'d> {
+    resolve_with(definitions, builtin, resolve_subjects(definitions))
+}
+
+/// Resolves a fleet whose bindings are resolved already: their documents are not needed any more.
+pub fn resolve_with<'d>(
+    definitions: &'d Definitions,
+    builtin: &crate::definition::tree::Tree,
+    subjects: Subjects,
+) -> Fleet<'d> {
     let mut fleet = Fleet {
         name: definitions.settings.fleet_name().to_owned(),
         path: definitions.settings.path.clone().unwrap_or_default(),
@@ -36,7 +47,7 @@ pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tr
         known_clusters: Vec::new(),
         proposing: proposing(&definitions.settings),
         listed: listed(&definitions.settings),
-        subjects: subjects::resolve(definitions),
+        subjects,
     };
     fleet.notices.extend(definitions.catalog.notices.iter().cloned());
     for failed in &definitions.failed_clusters {

@@ -50,7 +50,7 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
     let all = [&subjects.organizations, &subjects.tenants, &subjects.knowledge_bases];
     for subject in all.into_iter().flat_map(BTreeMap::values) {
         fleet.notices.extend(subject.warnings.iter().cloned());
-        let view = view(subject, subjects);
+        let view = Arc::new(view(subject, subjects));
         for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
             cluster.subjects.insert(subject.id.clone(), view.clone());
         }
@@ -73,13 +73,13 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
 /// Returns what the templates of a subject see of it and of its parents.
 fn view(subject: &Subject, all: &Subjects) -> SubjectView {
     let own = subject.context.clone();
-    match &subject.id {
-        SubjectId::Cluster => Arc::new([]),
-        SubjectId::Organization(_) => Arc::new([("organization", own)]),
+    SubjectView::new(match &subject.id {
+        SubjectId::Cluster => Vec::new(),
+        SubjectId::Organization(_) => vec![("organization", own)],
         SubjectId::Tenant { organization, .. } => {
             let parent = all.organizations.get(organization).map(|o| o.context.clone());
-            Arc::new([("tenant", own), ("organization", parent.unwrap_or_default())])
+            vec![("tenant", own), ("organization", parent.unwrap_or_default())]
         }
-        SubjectId::KnowledgeBase(_) => Arc::new([("knowledgeBase", own)]),
-    }
+        SubjectId::KnowledgeBase(_) => vec![("knowledgeBase", own)],
+    })
 }

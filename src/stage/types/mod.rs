@@ -13,7 +13,7 @@ mod problem;
 mod read;
 mod schema;
 
-use crate::error::{Origin, Violation, Violations};
+use crate::error::{Origin, Result, Violation, Violations};
 use crate::model::id::Domain;
 use crate::model::target::TargetState;
 use crate::model::unit::ObjectRef;
@@ -155,7 +155,7 @@ impl Types {
     }
 
     /// Checks the index files, which no unit makes, and notes the kinds of which nothing is known.
-    pub fn check_target(&self, target: &mut TargetState) {
+    pub fn check_target(&self, target: &mut TargetState) -> Result<()> {
         let mut unknown: BTreeMap<(String, String), usize> = BTreeMap::new();
         let mut wrong: Vec<(Domain, Violations)> = Vec::new();
         for (id, cluster) in &target.clusters {
@@ -172,9 +172,11 @@ impl Types {
                     }
                 }
             }
-            for (object, _) in cluster.units.values().flat_map(|(_, hydrated)| &hydrated.objects) {
-                if self.versions(&object.group, &object.kind).next().is_none() {
-                    *unknown.entry((object.group.clone(), object.kind.clone())).or_default() += 1;
+            for lot in cluster.lots.values() {
+                for (object, _) in lot.units()?.iter().flat_map(|(_, hydrated)| &hydrated.objects) {
+                    if self.versions(&object.group, &object.kind).next().is_none() {
+                        *unknown.entry((object.group.clone(), object.kind.clone())).or_default() += 1;
+                    }
                 }
             }
         }
@@ -194,5 +196,6 @@ impl Types {
                     .hint("these objects were not checked; add their CRDs, or Kubernetes' OpenAPI document, to the folder of --crds"),
             );
         }
+        Ok(())
     }
 }

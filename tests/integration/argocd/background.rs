@@ -33,7 +33,8 @@ impl Background {
         Self::start(scenario, Some((repository.to_owned(), branch.to_owned())))
     }
 
-    fn start(scenario: Scenario, repository: Option<(PathBuf, String)>) -> Self {
+    /// Starts the server of a scenario.
+    pub fn start(scenario: Scenario, repository: Option<(PathBuf, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let token_file = folder.path().join("token");
         let good = token("good", None);

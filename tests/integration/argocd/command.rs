@@ -42,7 +42,7 @@ fn a_sync_goes_live_in_real_time_and_leaves_its_trail() {
     assert_eq!((report.exit, &report.outcomes[0].result), (0, &SyncResult::Live), "{}", report.text());
     assert_eq!(report.outcomes[0].revision, Some(sha("new")));
     let trail = read(&file, &AuditFilter::default()).unwrap().records;
-    assert_eq!(trail.iter().map(|r| r.event.as_str()).collect::<Vec<_>>(), ["request", "outcome"]);
+    assert_eq!(trail.iter().map(|r| r.event.as_str()).collect::<Vec<_>>(), ["request", "request", "outcome"]);
 }
 
 #[test]

@@ -177,6 +177,7 @@ impl Fake {
             ("POST", ["api", "webhook"]) => ("webhook", ""),
             _ => return Answer::Text(404, "Not Found\n".into(), BTreeMap::new()),
         };
+        *self.argocd.lock().calls.entry(kind).or_default() += 1;
         if kind == "sync"
             && let Some(state) = self.argocd.lock().apps.get_mut(app)
         {
@@ -371,7 +372,8 @@ impl Fake {
             object.pointer("/spec/syncPolicy/automated").is_some_and(|a| a["enabled"] != json!(false));
         let pinned = (!revision.is_empty() && revision != "main") || positions.is_some();
         if automated && pinned && body["dryRun"] != json!(true) {
-            return fault(400, 9, format!("Cannot sync to {revision}: auto-sync currently set to main"));
+            let what = if positions.is_some() { "source https://git.example/fleet.git to new" } else { "to" };
+            return fault(400, 9, format!("Cannot sync {what} {revision}: auto-sync currently set to main"));
         }
         if require_override && pinned {
             return denial("override");

@@ -26,12 +26,14 @@ fn app(name: String, needs: Vec<String>, policy: &str) -> App {
     App { name, needs, policy: policy.into(), ..App::default() }
 }
 
-/// 5 roots, 45 on them, 150 on those, 300 on those; answers take 10 ms.
-#[test]
-fn five_hundred_applications_in_a_graph_four_deep_all_go_live() {
+/// Applications in a graph four deep: of a hundred, one needs nothing, 9 need it, 30 need those
+/// and 60 need those. Every second one is automated.
+pub fn four_deep(most: usize, answer_millis: u64, concurrency: usize) -> Scenario {
     let mut apps = Vec::new();
     let mut level: Vec<String> = Vec::new();
-    for (depth, count) in [5, 45, 150, 300].into_iter().enumerate() {
+    let share = |percent: usize| (most * percent).div_ceil(100);
+    for (depth, count) in [share(1), share(9), share(30), share(60)].into_iter().enumerate() {
+        let count = count.min(most - apps.len());
         let names: Vec<String> = (0..count).map(|n| format!("app-{depth}-{n:03}")).collect();
         for (n, name) in names.iter().enumerate() {
             let needs = if level.is_empty() { Vec::new() } else { vec![level[n % level.len()].clone()] };
@@ -39,10 +41,17 @@ fn five_hundred_applications_in_a_graph_four_deep_all_go_live() {
         }
         level = names;
     }
+    let server = Server { answer_millis, concurrency: Some(concurrency), ..Server::default() };
+    scenario(apps, server, Vec::new())
+}
+
+#[test]
+fn five_hundred_applications_in_a_graph_four_deep_all_go_live() {
+    let scenario = four_deep(500, 10, 16);
+    let apps = &scenario.apps;
     let edges: Vec<(String, Vec<String>)> = apps.iter().map(|a| (a.name.clone(), a.needs.clone())).collect();
-    let server = Server { answer_millis: 10, concurrency: Some(16), ..Server::default() };
     let begun = Instant::now();
-    let played = play(&scenario(apps, server, Vec::new()));
+    let played = play(&scenario);
     let real = begun.elapsed();
     let outcomes = &played.result.outcomes;
     assert_eq!(outcomes.iter().filter(|o| o.result == SyncResult::Live).count(), 500);

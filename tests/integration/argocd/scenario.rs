@@ -58,7 +58,8 @@ pub struct App {
     pub cluster: String,
     pub needs: Vec<String>,
     pub parent: String,
-    /// `path` (ours), `chart`, `foreign`, `multi` (a chart and ours), `hydrator`.
+    /// `path` (ours), `chart`, `foreign`, `multi` (a chart and ours), `multi-first` (ours and a
+    /// chart), `hydrator`.
     pub source: String,
     /// The repository, if another than the fleet's usual one.
     pub repo: String,
@@ -83,6 +84,12 @@ pub struct App {
     pub drift: bool,
     /// An object left Git and was not pruned.
     pub prune_left: bool,
+    /// `fails`, `never`: what becomes of a hydration.
+    pub hydration: String,
+    /// Seconds until the controller looks again after an operation.
+    pub compared_after: f64,
+    /// How often selfHeal syncs a part of it after an operation.
+    pub heals: u64,
     /// That object is marked `Prune=false`: no sync removes it, and selfHeal tries for ever.
     pub prune_forbidden: bool,
     /// Nothing is left in Git at the new commit.

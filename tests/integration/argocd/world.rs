@@ -39,7 +39,7 @@ pub struct AppState {
     tried: BTreeMap<String, String>,
     pub operations: usize,
     pub posts: Vec<Value>,
-    /// When it was asked for, in virtual milliseconds.
+    /// When it was asked for, in milliseconds of the clock.
     pub asked_at: Vec<u64>,
     /// Every state it was ever in, for streams that lag.
     pub past: Vec<Value>,
@@ -56,6 +56,8 @@ pub struct World {
     version: u64,
     pub seen: BTreeMap<usize, u32>,
     pub webhooks: usize,
+    /// How often each kind of call was made.
+    pub calls: BTreeMap<&'static str, usize>,
     /// A real repository and branch, in place of the list of commits.
     git: Option<Repo>,
     events: broadcast::Sender<String>,
@@ -118,6 +120,7 @@ impl ArgoCd {
             version: 1000,
             seen: BTreeMap::new(),
             webhooks: 0,
+            calls: BTreeMap::new(),
             git: None,
             events: broadcast::channel(1024).0,
         };
@@ -290,7 +293,8 @@ impl ArgoCd {
         self.change(name, |app| app.state = Some(running("")));
         let asked =
             operation.pointer("/sync/revision").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let commit = self.resolve(&operation);
+        let hydrated = self.lock().apps[name].given.source == "hydrator";
+        let commit = if hydrated { sha("hydrated") } else { self.resolve(&operation) };
         if self.git_down()
             || !self.lock().commits.contains(&commit) && commit.len() == 40 && self.is_ours(name)
         {
@@ -377,7 +381,8 @@ impl ArgoCd {
             return;
         }
         // OutOfSync for a moment, as on the wire, then the comparison with the branch.
-        self.sleep(26).await;
+        let late = self.lock().apps[name].given.compared_after;
+        self.sleep(26 + (late * 1000.0) as u64).await;
         let head = self.git_head();
         self.change(name, |app| app.sync = ("OutOfSync".into(), head));
         self.sleep(31).await;
@@ -388,20 +393,21 @@ impl ArgoCd {
     /// selfHeal's own partial operation, seen on a running server: at once after the first
     /// one, then twice as late each time.
     fn heal(&self, name: &str, after: &Value) {
-        let (forbidden, heals) = {
+        let tries = after.pointer("/sync/autoHealAttemptsCount").and_then(Value::as_u64).unwrap_or(0);
+        let (heals, kind) = {
             let world = self.lock();
-            let app = &world.apps[name];
-            (app.given.prune_forbidden, app.given.policy == "auto")
+            let given = &world.apps[name].given;
+            let forbidden = given.prune_forbidden && given.policy == "auto";
+            (forbidden || tries < given.heals, if forbidden { "Namespace" } else { "ConfigMap" })
         };
-        if !forbidden || !heals {
+        if !heals {
             return;
         }
-        let tries = after.pointer("/sync/autoHealAttemptsCount").and_then(Value::as_u64).unwrap_or(0);
         let (this, name) = (self.clone(), name.to_owned());
         tokio::spawn(async move {
             this.sleep(if tries == 0 { 20 } else { 1_000 << tries.min(8) }).await;
             if this.lock().apps[&name].operation.is_none() {
-                let sync = json!({"revision": this.git_head(), "prune": true, "resources": [{"kind": "Namespace", "name": "gone"}], "autoHealAttemptsCount": tries + 1});
+                let sync = json!({"revision": this.git_head(), "prune": true, "resources": [{"kind": kind, "name": "gone"}], "autoHealAttemptsCount": tries + 1});
                 this.begin(
                     &name,
                     json!({"sync": sync, "initiatedBy": {"automated": true}, "retry": {"limit": 5}}),
@@ -411,7 +417,7 @@ impl ArgoCd {
     }
 
     fn is_ours(&self, name: &str) -> bool {
-        !matches!(self.lock().apps[name].given.source.as_str(), "chart" | "foreign")
+        !matches!(self.lock().apps[name].given.source.as_str(), "chart" | "foreign" | "hydrator")
     }
 
     fn unhealthy_child(&self, name: &str, message: &mut String) -> bool {
@@ -473,7 +479,7 @@ impl ArgoCd {
             let multi = app.spec.get("sources").is_some();
             let mut result = json!({"resources": resources});
             if multi {
-                result["revisions"] = json!(["1.0.0", commit]);
+                result["revisions"] = app.revisions(commit);
                 result["revision"] = json!("");
             } else if app.given.source == "chart" {
                 result["revision"] = json!("1.0.0");
@@ -528,6 +534,16 @@ impl ArgoCd {
                 app.reconciled = at;
             });
         }
+        if self.lock().apps[name].given.source == "hydrator" {
+            // What is synced is the hydrator's branch, not the one we push to.
+            return self.change(name, |app| {
+                let synced = app.given.policy.starts_with("auto") || app.operations > 0;
+                let written = app.spec.pointer("/hydrated/hydratedSHA").and_then(Value::as_str);
+                let revision = written.map_or_else(|| sha("hydrated before"), str::to_owned);
+                app.sync = (if synced { "Synced" } else { "OutOfSync" }.into(), revision);
+                app.reconciled = at;
+            });
+        }
         let live = self.lock().apps[name].live.clone();
         let same = live != "absent" && self.content(name, &head) == self.content(name, &live);
         let pruned = self.lock().apps[name]
@@ -570,16 +586,27 @@ impl ArgoCd {
         if self.lock().apps[&name].given.source != "hydrator" {
             return;
         }
+        let hydration = self.lock().apps[&name].given.hydration.clone();
+        if hydration == "never" {
+            return;
+        }
         tokio::spawn(async move {
             this.sleep(3_000).await;
             let head = this.git_head();
-            this.change(&name, |app| app.spec["hydrated"] = json!(head));
+            let done = match hydration.as_str() {
+                "fails" => {
+                    json!({"phase": "Failed", "drySHA": head, "message": "failed to commit: push rejected"})
+                }
+                _ => json!({"phase": "Hydrated", "drySHA": head, "hydratedSHA": sha("hydrated")}),
+            };
+            this.change(&name, |app| app.spec["hydrated"] = done);
+            if hydration == "fails" {
+                return;
+            }
             this.sleep(500).await;
             // The hydrated branch has its own commits; the fake names them after the dry ones.
-            this.change(&name, |app| {
-                app.sync = ("Synced".into(), sha("hydrated"));
-                app.health = "Healthy".into();
-            });
+            this.compare(&name);
+            this.change(&name, |app| app.health = "Healthy".into());
         });
     }
 
@@ -717,7 +744,7 @@ impl AppState {
             if given.health.is_empty() { if exists { "Healthy" } else { "Missing" } } else { &given.health };
         let phase = if given.last_phase.is_empty() { "Succeeded" } else { &given.last_phase };
         let state = exists.then(|| {
-            json!({"phase": phase, "message": "an older sync", "operation": {"sync": {"revision": live}}, "startedAt": START, "finishedAt": START, "syncResult": {"revision": live}})
+            json!({"phase": phase, "message": "an older sync", "operation": {"sync": {"revision": live}, "info": [{"name": "hydrant-run", "value": "r-0"}, {"name": "hydrant-try", "value": "1"}]}, "startedAt": START, "finishedAt": START, "syncResult": {"revision": live}})
         });
         let in_sync = if given.drift || given.prune_left { "OutOfSync" } else { "Synced" };
         let mut tried = BTreeMap::new();
@@ -750,6 +777,11 @@ impl AppState {
         }
     }
 
+    /// The revisions of a chart and of ours, in the order of the sources.
+    fn revisions(&self, ours: &str) -> Value {
+        if self.given.source == "multi-first" { json!([ours, "1.0.0"]) } else { json!(["1.0.0", ours]) }
+    }
+
     /// Whether an operation is asked for or runs.
     pub fn is_under_way(&self) -> bool {
         self.operation.is_some()
@@ -760,7 +792,7 @@ impl AppState {
         let multi = self.spec.get("sources").is_some();
         let mut sync = json!({"status": self.sync.0});
         if multi {
-            sync["revisions"] = json!(["1.0.0", self.sync.1]);
+            sync["revisions"] = self.revisions(&self.sync.1);
         } else if self.given.source == "chart" {
             sync["revision"] = json!("1.0.0");
         } else {
@@ -791,8 +823,8 @@ impl AppState {
             status.insert("reconciledAt".into(), json!(START));
         }
         let mut spec = self.spec.clone();
-        if let Some(dry) = spec.as_object_mut().unwrap().remove("hydrated") {
-            status.insert("sourceHydrator".into(), json!({"currentOperation": {"phase": "Hydrated", "drySHA": dry, "hydratedSHA": sha("hydrated")}}));
+        if let Some(done) = spec.as_object_mut().unwrap().remove("hydrated") {
+            status.insert("sourceHydrator".into(), json!({"currentOperation": done}));
         }
         let mut metadata = json!({"name": self.given.name, "namespace": "argocd", "resourceVersion": self.version.to_string()});
         if self.given.deleting {
@@ -824,6 +856,7 @@ pub fn spec_of(given: &Given) -> Value {
         "chart" => spec["source"] = chart,
         "foreign" => spec["source"] = foreign,
         "multi" => spec["sources"] = json!([chart, ours]),
+        "multi-first" => spec["sources"] = json!([ours, chart]),
         "hydrator" => {
             spec["sourceHydrator"] =
                 json!({"drySource": {"repoURL": REPO, "path": path, "targetRevision": "main"}})

@@ -61,6 +61,9 @@ pub struct Made {
 /// The note of a commit, by the commit.
 pub type Note = (ObjectId, Arc<[u8]>);
 
+/// Returns the next note of a commit from the one that is there; none if that may stay.
+pub type Update<'a> = dyn Fn(Option<&[u8]>) -> Option<Vec<u8>> + 'a;
+
 /// What goes along with a commit.
 pub struct Along<'a> {
     /// The fleet, whose reference names the commit.
@@ -214,7 +217,7 @@ impl Repository {
         commit: ObjectId,
         who: &Signature,
         outlived: &dyn Fn(&[Note]) -> Vec<ObjectId>,
-        update: &dyn Fn(Option<&[u8]>) -> Option<Vec<u8>>,
+        update: &Update<'_>,
     ) -> Noted {
         let deadline = self.clock.now() + PATIENCE;
         let (mut wait, mut unclear, mut why) = (FIRST_WAIT, 0, String::new());
@@ -254,7 +257,7 @@ impl Repository {
         commit: ObjectId,
         who: &Signature,
         outlived: &dyn Fn(&[Note]) -> Vec<ObjectId>,
-        update: &dyn Fn(Option<&[u8]>) -> Option<Vec<u8>>,
+        update: &Update<'_>,
     ) -> Result<Option<Moved>> {
         self.look_beside()?;
         let there = self.note(&commit)?;
