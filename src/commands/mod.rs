@@ -106,7 +106,8 @@ fn print(text: &str) -> Result<()> {
 fn rendering(args: &FleetArgs) -> Result<RenderRequest> {
     let fleet = FleetPlace::parse(&args.fleet, || {
         let credentials = Credentials::of_fleet(variable)?;
-        Ok(GitSettings { credentials, ..git_settings(&args.git)? })
+        let git = git_settings(&args.git)?;
+        Ok(GitSettings { credentials, ssh: git.ssh.clone().of_fleet(variable)?, ..git })
     })?;
     Ok(RenderRequest {
         fleet,

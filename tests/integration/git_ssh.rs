@@ -1,6 +1,7 @@
 //! Delivery to a real `sshd`, with wrong keys, wrong hosts and broken connections.
 
 use crate::common::{hydrant, project};
+use crate::support::fleet::Fleet;
 use crate::support::git::{fsck, git, person_commits, put, who};
 use crate::support::proxy::{Break, Proxy};
 use crate::support::server::black_hole;
@@ -451,4 +452,23 @@ fn a_user_delivers_over_ssh_with_flags_or_the_environment() {
     again.exits(0).shows("nothing to commit");
     assert_eq!(commits(&server.repo), 1);
     fsck(&server.repo);
+}
+
+#[test]
+fn a_fleet_is_read_over_ssh_with_a_key_of_its_own() {
+    let Some(server) = Sshd::start() else { return };
+    let fleet = Fleet::copy_of(&project("fixtures/fleets/quickstart"));
+    git(&fleet.path(), &["init", "-q", "-b", "main"]);
+    git(&fleet.path(), &["add", "-A"]);
+    git(&fleet.path(), &["commit", "-q", "-m", "fleet"]);
+    git(&fleet.path(), &["push", "-q", &server.repo.display().to_string(), "main"]);
+    keygen(&server.file("stranger"), "");
+    let url = server.url();
+    let validate = || {
+        hydrant(&["validate", "--fleet", &url])
+            .env("HYDRANT_GIT_KNOWN_HOSTS_FILE", server.known_hosts(server.address))
+            .env("HYDRANT_GIT_SSH_KEY_FILE", server.file("stranger"))
+    };
+    validate().run().exits(3).says("refuses every key");
+    validate().env("HYDRANT_FLEET_SSH_KEY_FILE", server.file("client")).run().exits(0);
 }

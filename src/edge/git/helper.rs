@@ -96,6 +96,11 @@ fn call(git: &Path, verb: &str, input: &str, patience: Duration) -> Result<Optio
         let written = stdin.write_all(input.expose().as_bytes());
         drop(stdin);
         let read = stdout.take(MAX_ANSWER + 1).read_to_string(&mut answer);
+        // A program that needs no input may be gone before it is written.
+        let written = written.or_else(|e| match e.kind() {
+            std::io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(e),
+        });
         let _ = sender.send((written.and(read).map(drop), Secret::new(answer)));
     });
     let received = receiver.recv_timeout(patience);

@@ -89,7 +89,21 @@ impl Server {
     }
 
     /// Reads where a branch is, and gets its commit.
+    ///
+    /// A branch that moves on while a broken connection is made anew is read again: over SSH a
+    /// server gives nothing that is no reference's newest commit any more.
     pub(super) fn tip(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Tip> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.tip_now(store, branch, name, clock) {
+                Err(error) if tried < LAGS && error.message.contains("not our ref") => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn tip_now(&self, store: &Store, branch: &str, name: &str, clock: &dyn Clock) -> Result<Tip> {
         let _rest = self.wire.rest_at_end();
         // Known first: whoever shares the mirror may note a newer one while we ask.
         let known = self.mirror.tip(branch);

@@ -37,10 +37,7 @@ impl SshSettings {
     /// A name that is set in both forms, and a passphrase file that cannot be read.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let path = |name: &str| variable(name).filter(|text| !text.is_empty()).map(PathBuf::from);
-        let key = either(&variable, "HYDRANT_GIT_SSH_KEY")?.map(|given| match given {
-            Given::Text(text) => KeySource::Text(Secret::new(text)),
-            Given::File(file) => KeySource::File(file),
-        });
+        let key = either(&variable, "HYDRANT_GIT_SSH_KEY")?.map(Given::key);
         let mut settings = Self {
             key,
             passphrase: value(&variable, "HYDRANT_GIT_SSH_PASSPHRASE")?.map(Secret::new),
@@ -55,6 +52,19 @@ impl SshSettings {
         Ok(settings)
     }
 
+    /// Returns these settings for the repository that a fleet lies in: with its own key
+    /// (`HYDRANT_FLEET_SSH_KEY`, `HYDRANT_FLEET_SSH_PASSPHRASE`, each also as `…_FILE`) if it has
+    /// one. A deploy key of the known Git hosts is good for one repository.
+    ///
+    /// # Errors
+    /// As [`SshSettings::from_environment`].
+    pub fn of_fleet(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let Some(given) = either(&variable, "HYDRANT_FLEET_SSH_KEY")? else { return Ok(self) };
+        self.key = Some(given.key());
+        self.passphrase = value(&variable, "HYDRANT_FLEET_SSH_PASSPHRASE")?.map(Secret::new);
+        Ok(self)
+    }
+
     /// Returns true if somebody said which hosts to trust.
     pub fn names_known_hosts(&self) -> bool {
         !self.known_hosts.is_empty() || self.known_hosts_text.is_some()
@@ -64,6 +74,15 @@ impl SshSettings {
 enum Given {
     Text(String),
     File(PathBuf),
+}
+
+impl Given {
+    fn key(self) -> KeySource {
+        match self {
+            Given::Text(text) => KeySource::Text(Secret::new(text)),
+            Given::File(file) => KeySource::File(file),
+        }
+    }
 }
 
 /// Reads a variable or its `_FILE` form, whose file is read later.
