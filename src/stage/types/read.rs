@@ -18,7 +18,10 @@ impl Types {
     /// What cannot be read, a CustomResourceDefinition that is none, or no type at all: a check
     /// that passes because nothing was checked would be worse than none.
     pub fn read(tree: &Tree) -> Result<Self, Violations> {
-        let mut found: Violations = tree.unreadable.values().cloned().collect();
+        // What cannot be read and is of no form that we take may be anything.
+        let ours = |path: &String| tree.closed.contains(path) || is_read(path);
+        let mut found: Violations =
+            tree.unreadable.iter().filter(|(path, _)| ours(path)).map(|(_, v)| v.clone()).collect();
         let mut types = Self { known: BTreeMap::new() };
         let mut own: BTreeMap<TypeName, Type> = BTreeMap::new();
         for (path, bytes) in &tree.files {
@@ -50,6 +53,11 @@ impl Types {
         }
         if found.is_empty() { Ok(types) } else { Err(found) }
     }
+}
+
+/// Returns true for a file of a form that is read.
+fn is_read(path: &str) -> bool {
+    matches!(path.rsplit_once('.'), Some((_, "yaml" | "yml" | "json")))
 }
 
 fn yaml(bytes: &[u8], file: &Arc<str>) -> Result<Vec<Value>, Violation> {

@@ -4,6 +4,9 @@
 //! strict validation refuses), `nullable` and `int-or-string` are no words of JSON Schema, and
 //! every object has `apiVersion`, `kind` and `metadata` (Kubernetes: custom resources,
 //! "Specifying a structural schema", "Field pruning").
+//!
+//! What calls itself here follows a document down, and the readers bound how deep one is; what
+//! follows a `$ref` counts its steps.
 
 use super::Type;
 use serde_json::{Map, Value, json};
