@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct AuditRecord {
     /// When, RFC 3339.
     pub time: String,
-    /// `request`, `outcome`, or `before`: the last operation, which a dry run replaces.
+    /// `request`, `outcome`, `delivered` (of a note), or `before`: the last operation, which a dry run replaces.
     pub event: String,
     /// `sync`, `refresh`, `terminate`, `webhook`, `preflight`; empty for an outcome.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -203,7 +203,8 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    fn takes(&self, record: &AuditRecord) -> bool {
+    /// Returns true for a line that is to be shown.
+    pub fn takes(&self, record: &AuditRecord) -> bool {
         let commit = self.commit.as_ref().is_none_or(|c| {
             let source = record.source_commit.as_deref().unwrap_or_default();
             record.revision.starts_with(c.as_str()) || source.starts_with(c.as_str())

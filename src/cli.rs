@@ -304,8 +304,11 @@ pub enum SyncFormat {
 #[derive(Clone, Debug, Args)]
 pub struct AuditArgs {
     /// The file of the audit trail
-    #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT")]
-    pub audit: PathBuf,
+    #[arg(long, value_name = "FILE", env = "HYDRANT_AUDIT", required_unless_present = "repo")]
+    pub audit: Option<PathBuf>,
+    /// Read the records in the git notes of this repository, in place of a file
+    #[arg(long, value_name = "REPO")]
+    pub repo: Option<String>,
     /// Only this Application
     #[arg(long, value_name = "NAME")]
     pub app: Option<String>,
@@ -318,6 +321,9 @@ pub struct AuditArgs {
     /// At most so many lines, the newest
     #[arg(long, value_name = "N")]
     pub last: Option<usize>,
+    /// How the repository is reached
+    #[command(flatten)]
+    pub git: GitArgs,
 }
 
 /// `hydrant render`.

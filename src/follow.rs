@@ -1,9 +1,6 @@
-//! The stage after a commit: which Applications it touched, and asking Argo CD to follow it.
+//! The stage after a commit: the Applications of a branch, and asking Argo CD to follow it.
 //!
-//! What is owed is found by trees: an Application is synced when its manifest or its folder
-//! differs between the commit that was last followed to its end (kept in the cache folder,
-//! one a destination) and the head. A crash or an outage leaves that commit where it was, so
-//! the next run catches up.
+//! Which of them are owed a sync is told by [`crate::owed`].
 
 use crate::commands::sync::{SyncContext, SyncReport, sync};
 use crate::config::DeliveryRequest;
@@ -14,13 +11,10 @@ use crate::error::{Error, Result, Violations};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::sync::{AppRef, ServerId, SyncOptions, SyncRequest, WaitFor};
 use crate::model::target::TargetState;
-use crate::model::tree::{BaseTree, ObjectId};
+use crate::model::tree::ObjectId;
 use crate::stage::apps::{self, Applied};
-use crate::stage::diff::folder_of;
 use crate::stop::Stop;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -95,26 +89,6 @@ impl Follower<'_> {
         Ok(all)
     }
 
-    /// Returns the Applications that differ between two trees.
-    ///
-    /// # Errors
-    /// A tree that cannot be read.
-    pub fn owed(&self, all: &[Applied], since: &dyn BaseTree, head: &dyn BaseTree) -> Result<Vec<AppRef>> {
-        let mut owed = Vec::new();
-        for applied in all {
-            let root = folder_of(&self.fleet.path, &applied.cluster);
-            let mut places = vec![format!("{root}/{}", applied.manifest)];
-            places.extend(applied.folder.iter().map(|f| format!("{root}/{f}")));
-            for place in places {
-                if since.entry(&place)?.map(|e| e.id) != head.entry(&place)?.map(|e| e.id) {
-                    owed.push(applied.app.clone());
-                    break;
-                }
-            }
-        }
-        Ok(owed)
-    }
-
     /// Asks Argo CD for Applications at a commit, and follows them.
     ///
     /// # Errors
@@ -124,8 +98,7 @@ impl Follower<'_> {
         apps: Vec<AppRef>,
         known: &[Applied],
         commit: ObjectId,
-        repository: Repository,
-        branch: &str,
+        branch: &Arc<PushedBranch>,
         wish: &Wish,
     ) -> Result<SyncReport> {
         let request = SyncRequest {
@@ -140,10 +113,9 @@ impl Follower<'_> {
             explicit: wish.explicit,
             options: wish.options.clone(),
         };
-        let ancestry = BranchAncestry { repository: Mutex::new(repository), branch: branch.to_owned() };
         let context = SyncContext {
             settings: self.settings.clone(),
-            ancestry: Arc::new(ancestry),
+            ancestry: branch.clone(),
             audit: self.request.audit.clone().map(|path| (path, Default::default())),
             quiet: self.quiet,
             stop: self.stop.clone(),
@@ -153,57 +125,37 @@ impl Follower<'_> {
 }
 
 /// Names a run in Argo CD's operations: unique enough, and without a secret.
-pub(crate) fn run_id(commit: &ObjectId, seconds: i64) -> String {
+pub fn run_id(commit: &ObjectId, seconds: i64) -> String {
     format!("hydrant-{seconds}-{}-{}", std::process::id(), commit.short())
 }
 
-/// Knows which commit came after which by the branch that was pushed to.
-struct BranchAncestry {
+/// The branch that was pushed to: knows which commit came after which.
+pub struct PushedBranch {
     repository: Mutex<Repository>,
     branch: String,
 }
 
-impl Ancestry for BranchAncestry {
+impl PushedBranch {
+    /// Returns a branch of a repository.
+    pub fn new(repository: Repository, branch: &str) -> Arc<Self> {
+        Arc::new(Self { repository: Mutex::new(repository), branch: branch.to_owned() })
+    }
+
+    /// Lends the repository out.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Repository) -> T) -> T {
+        work(&mut self.repository.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Ancestry for PushedBranch {
     fn is_ancestor(&self, older: &str, newer: &str) -> Option<bool> {
         let (older, newer): (ObjectId, ObjectId) = (older.parse().ok()?, newer.parse().ok()?);
-        let mut repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
-        if repository.read_commit(&newer).is_err() {
-            // Somebody pushed after us.
-            repository.fetch(&self.branch).ok()?;
-        }
-        repository.descends(&newer, &older).ok()
-    }
-}
-
-/// The commit that was last followed to its end, one a destination.
-pub struct Followed {
-    path: Option<PathBuf>,
-}
-
-impl Followed {
-    /// Opens the record of a destination.
-    pub fn of(request: &DeliveryRequest, fleet: &str, to: &Destination) -> Self {
-        // An environment with merge requests has a record of its own beside what is pushed.
-        let way = to.proposes.as_deref().map(|env| format!("\n{env}")).unwrap_or_default();
-        let name = blake3::hash(format!("{fleet}\n{}\n{}{way}", to.repo, to.branch).as_bytes()).to_hex();
-        let partial = request.render.pick != Default::default();
-        // A run of a part of the fleet cannot say that all was followed.
-        let path = request.cache.as_ref().filter(|_| !partial).map(|c| c.join("followed").join(&name[..32]));
-        Self { path }
-    }
-
-    /// Returns the commit, if one is known.
-    pub fn commit(&self) -> Option<ObjectId> {
-        fs::read_to_string(self.path.as_ref()?).ok()?.trim().parse().ok()
-    }
-
-    /// Keeps a commit.
-    ///
-    /// # Errors
-    /// A cache folder that cannot be written.
-    pub fn keep(&self, commit: &ObjectId) -> std::io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
-        fs::create_dir_all(path.parent().unwrap_or(path))?;
-        fs::write(path, format!("{commit}\n"))
+        self.with(|repository| {
+            if repository.read_commit(&newer).is_err() {
+                // Somebody pushed after us.
+                repository.fetch(&self.branch).ok()?;
+            }
+            repository.descends(&newer, &older).ok()
+        })
     }
 }

@@ -31,6 +31,16 @@ impl Trailers {
         }
     }
 
+    /// Returns where the fleet came from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Returns the digest of every input byte.
+    pub fn inputs(&self) -> &str {
+        &self.inputs
+    }
+
     /// Adds a line.
     pub fn with(mut self, key: &'static str, value: &str) -> Self {
         self.more.push((key, one_line(value)));

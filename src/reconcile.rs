@@ -225,7 +225,7 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 
 fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = request.render.fleet.load()?;
-    let key = shortcut::key(&tree, request, tools.sync.is_some());
+    let key = shortcut::key(&tree, request, tools.sync);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }

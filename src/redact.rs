@@ -112,6 +112,48 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
+/// Returns a text as one line without what steers a terminal, and without secrets: a
+/// control sequence in front of a token would hide it from the filter.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            // A space, so that what stood apart does not become one word.
+            '\u{1b}' => {
+                skip_escape(&mut characters);
+                plain.push(' ');
+            }
+            c if c.is_control() => plain.push(' '),
+            c => plain.push(c),
+        }
+    }
+    redact(&plain).into_owned()
+}
+
+/// Skips a terminal's control sequence after its escape character.
+pub fn skip_escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match characters.next() {
+        // CSI: up to a letter (or another final byte).
+        Some('[') => {
+            for c in characters.by_ref() {
+                if ('\u{40}'..='\u{7e}').contains(&c) {
+                    break;
+                }
+            }
+        }
+        // OSC, as used for links: up to a bell or the string terminator.
+        Some(']') => {
+            while let Some(c) = characters.next() {
+                if c == '\u{7}' || c == '\u{1b}' && characters.next_if_eq(&'\\').is_some() {
+                    break;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use crate::edge::clean::{CleanCluster, CleanRun};
 use crate::edge::embedded::{builtin, renderer};
 use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::error::Result;
+use crate::follow::Wish;
 use crate::message;
 use crate::model::id::ClusterId;
 use crate::model::tree::BaseTree as _;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 /// Returns the key of a run: everything that it read and was told. None if something could
 /// not be read, or if it was told something that a second run would not repeat.
-pub fn key(tree: &Tree, request: &DeliveryRequest, follows: bool) -> Option<String> {
+pub fn key(tree: &Tree, request: &DeliveryRequest, sync: Option<&Wish>) -> Option<String> {
     let once = request.adopt.is_empty()
         && request.release.is_empty()
         && request.allow_delete.is_empty()
@@ -31,8 +32,8 @@ pub fn key(tree: &Tree, request: &DeliveryRequest, follows: bool) -> Option<Stri
         &request.repo,
         &request.branch,
         &request.argocd_server,
-        // A run that left Argo CD alone says nothing about what is owed.
-        follows,
+        // A run that did not follow says nothing to one that does.
+        sync.map(|wish| (wish.wait, wish.dry_run)),
     );
     let mut hasher = blake3::Hasher::new();
     for part in

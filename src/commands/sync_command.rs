@@ -2,16 +2,19 @@
 
 use super::sync::{SyncSelection, audit_table, pick};
 use super::{delivery, print, wish};
-use crate::audit::AuditFilter;
+use crate::audit::{self, AuditFilter};
 use crate::cli::{AuditArgs, OperationArgs, StrategyArg, SyncArgs, SyncFormat};
-use crate::edge::git::{Remote, Repository, Tip};
+use crate::delivery::{blank, signature};
+use crate::edge::git::{Commit, NOTES, Note, Remote, Repository, Signature, Tip};
 use crate::error::{Error, ErrorKind, Result, Violations};
-use crate::follow::{self, Follower, Wish};
+use crate::follow::{self, Follower, PushedBranch, Wish};
 use crate::model::fleet::Destination;
-use crate::model::sync::{AppRef, Strategy, SyncOptions};
+use crate::model::sync::{AppRef, Strategy, SyncOptions, WaitFor};
 use crate::model::tree::ObjectId;
+use crate::owed::{self, Branch, Outcome, Reach};
 use crate::reconcile::{self, Tools};
-use crate::report::worst;
+use crate::record::{self, Followed, outlived};
+use crate::report::{Said, worst};
 use crate::stage::apps::Applied;
 use crate::stop::Stop;
 use crate::telemetry::Shown;
@@ -69,7 +72,8 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
             code = worst([code, ErrorKind::Partial.exit_code()]);
             continue;
         }
-        let report = one(&follower, to, apps, chosen.as_deref(), args, &how)?;
+        let who = signature(&definitions, &request)?;
+        let report = one(&follower, to, apps, chosen.as_deref(), args, &how, &who)?;
         let Some(report) = report else { continue };
         match args.format {
             SyncFormat::Text => print(&report.text())?,
@@ -112,6 +116,7 @@ fn one(
     chosen: Option<&[AppRef]>,
     args: &SyncArgs,
     how: &Wish,
+    who: &Signature,
 ) -> Result<Option<super::sync::SyncReport>> {
     let mut repository = Repository::open(&Remote::parse(&to.repo)?, &follower.request.git)?;
     let Tip::Head(head) = repository.fetch(&to.branch)? else {
@@ -124,26 +129,61 @@ fn one(
             .map_err(|_| Error::input(format!("`{text}` is no commit: 40 hex digits are needed")))?,
         None => head.id,
     };
+    let fleet = &follower.fleet.name;
+    let mut notices = Violations::new();
+    let known = owed::known(&repository, &head, fleet, to, &mut notices);
     let wanted: Vec<AppRef> = match chosen {
         Some(chosen) => {
             let here = |app: &&AppRef| apps.iter().any(|a| a.app.key() == app.key());
             chosen.iter().filter(here).cloned().collect()
         }
-        None => {
-            let since = head.parents.first().copied().filter(|c| repository.read_commit(c).is_ok());
-            follower.owed(apps, &repository.tree(since)?, &repository.tree(Some(head.id))?)?
-        }
+        None => changed_or_owed(follower, &repository, &head, apps, &known)?,
     };
     if wanted.is_empty() {
         return Ok(None);
     }
-    follower.sync(wanted, apps, commit, repository, &to.branch, how).map(Some)
+    let branch = PushedBranch::new(repository, &to.branch);
+    let report = follower.sync(wanted, apps, commit, &branch, how)?;
+    if let (WaitFor::Health, false, true, Some(last)) = (how.wait, how.dry_run, commit == head.id, known.last)
+    {
+        let reach = Reach::over(apps, |_| false, false);
+        let before = known.followed.as_ref();
+        let outcome =
+            Outcome { line: &owed::line_of(to), commit, reach: &reach, before, report: Some(&report) };
+        let blank = blank(fleet, to, &last, follower.request.seconds);
+        let gone = |notes: &[Note]| outlived(notes, fleet, &to.branch);
+        let noted = branch.with(|repository| outcome.write(repository, last, who, &blank, &gone));
+        owed::tell(&noted, &mut notices);
+    }
+    super::show::messages(&notices.iter().map(Said::from).collect::<Vec<_>>());
+    Ok(Some(report))
 }
 
-/// Prints the audit trail.
+/// Returns what the last commit changed, and what is owed from before.
+fn changed_or_owed(
+    follower: &Follower<'_>,
+    repository: &Repository,
+    head: &Commit,
+    apps: &[Applied],
+    known: &owed::Known,
+) -> Result<Vec<AppRef>> {
+    let Some(parent) = head.parents.first() else {
+        return Ok(apps.iter().map(|applied| applied.app.clone()).collect());
+    };
+    let branch = Branch { repository, head: head.id, path: &follower.fleet.path, all: apps };
+    let mut wanted = branch.owed(Some(&Followed::to(parent)), follower.settings)?;
+    for app in branch.owed(known.followed.as_ref(), follower.settings)? {
+        if !wanted.iter().any(|other| other.key() == app.key()) {
+            wanted.push(app);
+        }
+    }
+    Ok(wanted)
+}
+
+/// Prints the audit trail, of a file or of a repository's notes.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file or repository that cannot be read.
 pub fn audit(args: &AuditArgs) -> Result<u8> {
     let filter = AuditFilter {
         application: args.app.clone(),
@@ -151,6 +191,30 @@ pub fn audit(args: &AuditArgs) -> Result<u8> {
         run: args.run.clone(),
         last: args.last,
     };
-    print(&audit_table(&args.audit, &filter)?)?;
+    let text = match (&args.repo, &args.audit) {
+        (Some(repo), _) => noted(repo, args, &filter)?,
+        (None, Some(file)) => audit_table(file, &filter)?,
+        (None, None) => {
+            return Err(Error::input("no audit trail is named").hint("--audit FILE or --repo REPO"));
+        }
+    };
+    print(&text)?;
     Ok(0)
+}
+
+/// Returns the table of what the notes of a repository tell.
+fn noted(repo: &str, args: &AuditArgs, filter: &AuditFilter) -> Result<String> {
+    let settings = super::git_settings(&args.git)?;
+    let repository = Repository::open(&Remote::parse(repo)?, &settings)?;
+    repository.look_beside()?;
+    let notes = repository.notes()?;
+    if notes.is_empty() {
+        tracing::warn!("{repo} has no notes of Hydrant ({NOTES})");
+    }
+    let trail = record::trail(&notes, filter);
+    let mut text = audit::table(&trail.records);
+    if trail.unreadable > 0 {
+        text.push_str(&format!("{} notes are no records and were left out\n", trail.unreadable));
+    }
+    Ok(text)
 }

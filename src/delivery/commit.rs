@@ -1,7 +1,8 @@
 //! Who commits and who signs: flags stand above `commit:` in hydrant.yaml.
 
 use super::Run;
-use crate::config::author;
+use crate::config::{DeliveryRequest, author};
+use crate::definition::Definitions;
 use crate::edge::git::{GitSettings, Signature, Signer};
 use crate::error::Result;
 use std::sync::Arc;
@@ -9,15 +10,7 @@ use std::sync::Arc;
 impl Run<'_> {
     /// Returns the author and the time of commits.
     pub(super) fn signature(&self) -> Result<Signature> {
-        let commit = self.definitions.settings.commit.clone().unwrap_or_default();
-        let (name, email) = match &self.request.author {
-            Some(text) => author(text)?,
-            None => (
-                commit.name.unwrap_or_else(|| "Hydrant".into()),
-                commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
-            ),
-        };
-        Ok(Signature { name, email, seconds: self.request.seconds, offset: self.request.offset })
+        signature(self.definitions, self.request)
     }
 
     /// Returns how the repository is reached and what its commits are like.
@@ -38,4 +31,20 @@ impl Run<'_> {
         };
         Ok(GitSettings { committer, signer, ..request.git.and(&self.definitions.settings.git) })
     }
+}
+
+/// Returns the author and the time of commits.
+///
+/// # Errors
+/// An author that is none.
+pub fn signature(definitions: &Definitions, request: &DeliveryRequest) -> Result<Signature> {
+    let commit = definitions.settings.commit.clone().unwrap_or_default();
+    let (name, email) = match &request.author {
+        Some(text) => author(text)?,
+        None => (
+            commit.name.unwrap_or_else(|| "Hydrant".into()),
+            commit.email.unwrap_or_else(|| "hydrant@localhost".into()),
+        ),
+    };
+    Ok(Signature { name, email, seconds: request.seconds, offset: request.offset })
 }

@@ -4,32 +4,38 @@
 mod allowed;
 mod asking;
 mod commit;
+mod follow;
 mod propose;
+mod record;
 mod request;
 mod settle;
 
+pub use commit::signature;
 pub use propose::forge_of;
+pub use record::blank;
 
 use crate::config::DeliveryRequest;
 use crate::definition::Definitions;
 use crate::edge::clean::CleanCluster;
 use crate::edge::embedded::builtin;
 use crate::edge::git::{
-    ENVIRONMENTS_TRAILER, GitSettings, Landed, Proposal, Publication, Remote, Repository, Revision, publish,
+    Along, ENVIRONMENTS_TRAILER, GitSettings, Landed, Made, Note, Proposal, Publication, Remote, Repository,
+    Revision, publish_along,
 };
 use crate::error::{Error, ErrorKind, Origin, Result, Violation, Violations};
-use crate::follow::{Followed, Follower, Wish};
+use crate::follow::{Follower, Wish};
 use crate::message::{self, Trailers};
 use crate::model::fleet::{Destination, Fleet};
 use crate::model::id::{ClusterId, SubjectId};
-use crate::model::sync::WaitFor;
 use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
+use crate::owed;
 use crate::reconcile::{known_ids, rules};
 use crate::report::{DestinationReport, Report, RequestReport, RequestState, Said, Status};
 use crate::stage::diff::{Drift, Rules, folder_of};
 use crate::stop::{Stop, StoppingClock};
 use settle::by;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,6 +60,8 @@ struct Delivered {
     revision: Revision,
     created: bool,
     trees: Vec<CleanCluster>,
+    /// What the notes said of the head that the change was made on.
+    known: Option<owed::Known>,
     repository: Repository,
     /// What became of the merge request, where changes are proposed.
     request: Option<RequestReport>,
@@ -70,6 +78,7 @@ impl Delivered {
             revision: Revision { commit: None, base: None, landed: Landed::Unchanged, tries: 1 },
             created: false,
             trees: Vec::new(),
+            known: None,
             repository,
             request: None,
             trouble: None,
@@ -96,43 +105,6 @@ impl Run<'_> {
         }
     }
 
-    /// Asks Argo CD for what is owed: everything that changed since the commit that was last
-    /// followed to its end.
-    fn follow(&self, to: &Destination, delivered: Delivered, report: &mut Report) -> Result<()> {
-        let Some((follower, wish)) = self.follower else { return Ok(()) };
-        let Some(commit) = delivered.revision.commit else { return Ok(()) };
-        let followed = Followed::of(self.request, &self.fleet.name, to);
-        let repository = delivered.repository;
-        let known = followed.commit().filter(|c| repository.read_commit(c).is_ok());
-        let before = || match delivered.revision.landed {
-            Landed::Pushed => delivered.revision.base,
-            Landed::Unchanged => {
-                repository.read_commit(&commit).ok().and_then(|c| c.parents.first().copied())
-            }
-        };
-        let since = known.or_else(before).filter(|c| repository.read_commit(c).is_ok());
-        let mut found = Violations::new();
-        let all = follower.applications(to, &mut found)?;
-        report.notices.extend(found.iter().map(Said::from));
-        let owed = follower.owed(&all, &repository.tree(since)?, &repository.tree(Some(commit))?)?;
-        let outcome = match owed.is_empty() {
-            true => true,
-            false => {
-                let synced = follower.sync(owed, &all, commit, repository, &to.branch, wish)?;
-                let done = synced.exit == 0;
-                report.syncs.push(synced);
-                done
-            }
-        };
-        if outcome
-            && wish.wait == WaitFor::Health
-            && let Err(e) = followed.keep(&commit)
-        {
-            tracing::warn!("the cache was not written: {e}");
-        }
-        Ok(())
-    }
-
     fn publish(&self, to: &Destination, stop: &Stop) -> Result<Delivered> {
         let request = self.request;
         let remote = Remote::parse(&to.repo)?;
@@ -155,15 +127,41 @@ impl Run<'_> {
                 known.iter().map(|id| id.env.as_str()).filter(|env| scope.takes(env)).collect();
             trailers = trailers.with(ENVIRONMENTS_TRAILER, &envs.into_iter().collect::<Vec<_>>().join(" "));
         }
-        let mut last = (ChangeSet::default(), Violations::new());
-        let revision = publish(&mut repository, &publication, |repository, head| {
-            last = self.on_head(repository, head, to, &base_rules)?;
-            Ok((!last.0.edits.is_empty())
-                .then(|| Proposal { edits: last.0.edits.clone(), message: message::of(&last.0, &trailers) }))
-        })?;
-        let (changes, notices) = last;
+        let last = RefCell::new((ChangeSet::default(), Violations::new(), None));
+        let note = |made: &Made| {
+            let (changes, _, known) = &*last.borrow();
+            Some(self.record_of(to, changes, &trailers, known.as_ref(), made).bytes())
+        };
+        let outlived = |notes: &[Note]| self.outlived(notes, to);
+        let along = Along { fleet: &self.fleet.name, note: &note, outlived: &outlived };
+        let (revision, noted) =
+            publish_along(&mut repository, &publication, Some(&along), |repository, head| {
+                let (changes, mut notices) = self.on_head(repository, head, to, &base_rules)?;
+                let proposal = (!changes.edits.is_empty()).then(|| Proposal {
+                    edits: changes.edits.clone(),
+                    message: message::of(&changes, &trailers),
+                });
+                let known = head
+                    .filter(|_| proposal.is_some())
+                    .map(|head| owed::known(repository, head, &self.fleet.name, to, &mut notices));
+                last.replace((changes, notices, known));
+                Ok(proposal)
+            })?;
+        let (changes, mut notices, known) = last.into_inner();
+        owed::tell(&noted, &mut notices);
+        let known = known.map(|known| owed::Known { last: revision.commit, ..known });
         let trees = self.trees(&repository, &revision, &changes, to)?;
-        Ok(Delivered { changes, notices, revision, created, trees, repository, request: None, trouble: None })
+        Ok(Delivered {
+            changes,
+            notices,
+            revision,
+            created,
+            trees,
+            known,
+            repository,
+            request: None,
+            trouble: None,
+        })
     }
 
     /// Returns the trees that the delivered clusters have now.

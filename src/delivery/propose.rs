@@ -9,7 +9,7 @@ use super::{Delivered, Run};
 use crate::edge::embedded::builtin;
 use crate::edge::forge::{Address, Branches, Forge, MergeRequest, State};
 use crate::edge::git::{
-    Commit, ENVIRONMENTS_TRAILER, GitSettings, PROPOSAL_TRAILER, Proposal, ProposalBranch, Publication,
+    Commit, ENVIRONMENTS_TRAILER, GitSettings, Made, PROPOSAL_TRAILER, Proposal, ProposalBranch, Publication,
     Remote, Repository, Tip, changed, digest, propose,
 };
 use crate::error::{Error, Result, Violation, Violations};
@@ -120,6 +120,10 @@ impl Run<'_> {
         let pushed = proposed.pushed;
         let (told, trouble) =
             proposer.settle_request(&repository, &mut turn, proposed.target.commit, pushed)?;
+        if let Some(commit) = pushed {
+            let made = Made { commit, base: proposed.target.base, tries: proposed.target.tries };
+            self.note_pushed(&mut repository, to, &turn.changes, &made, &mut turn.notices)?;
+        }
         let trees = self.trees(&repository, &proposed.target, &turn.changes, to)?;
         Ok(Delivered {
             changes: turn.changes,
@@ -127,6 +131,7 @@ impl Run<'_> {
             revision: proposed.target,
             created: false,
             trees,
+            known: None,
             repository,
             request: Some(told),
             trouble,

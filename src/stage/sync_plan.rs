@@ -4,7 +4,7 @@
 //! its dependents only. A parent (the layer's Application) is no such edge: it may wait for
 //! its children, so a child that waited for it would wait for ever.
 
-use crate::model::sync::{AppKey, AppRef, AppSource, RunRecord};
+use crate::model::sync::{AppKey, AppRef, AppSource};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is done with an Application.
@@ -216,45 +216,4 @@ fn waves(edges: &[Vec<usize>]) -> Vec<Option<usize>> {
         }
     }
     depth
-}
-
-/// An Application with the last commit that touched its paths.
-#[derive(Clone, Debug)]
-pub struct Touched {
-    /// Which.
-    pub app: AppRef,
-    /// The last commit of the branch that changed a path of it.
-    pub last_touched: String,
-}
-
-/// Returns the Applications that are still owed a sync, each with the commit it must reach:
-/// those whose last followed revision is older than the last commit that touched them.
-///
-/// `followed` comes from the run records, newest last; where there is none, `compared` is
-/// Argo CD's own `sync.revision`. `covers(have, want)` says whether `have` is `want` or a
-/// descendant; what is unknown is owed.
-pub fn owed(
-    all: &[Touched],
-    records: &[RunRecord],
-    compared: &BTreeMap<AppKey, String>,
-    covers: &dyn Fn(&str, &str) -> bool,
-) -> Vec<AppRef> {
-    let mut followed: BTreeMap<&str, &str> = BTreeMap::new();
-    for record in records {
-        followed.extend(record.followed.iter().map(|(app, commit)| (app.as_str(), commit.as_str())));
-    }
-    let is_owed = |touched: &&Touched| {
-        let name = record_key(&touched.app);
-        let have = followed.get(name.as_str()).copied();
-        let have = have.or_else(|| compared.get(&touched.app.key()).map(String::as_str));
-        !have.is_some_and(|have| covers(have, &touched.last_touched))
-    };
-    let with_commit =
-        |touched: &Touched| AppRef { revision: Some(touched.last_touched.clone()), ..touched.app.clone() };
-    all.iter().filter(is_owed).map(with_commit).collect()
-}
-
-/// Returns the name of an Application in a run record: `cluster/namespace/name`.
-pub fn record_key(app: &AppRef) -> String {
-    format!("{}/{}/{}", app.cluster, app.namespace, app.name)
 }

@@ -35,7 +35,7 @@ fn deliver(repo: &mut Repository, path: &str, text: &str) -> (Revision, Noted) {
 
 fn deliver_to(repo: &mut Repository, path: &str, text: &str) -> Result<(Revision, Noted)> {
     let along = Along { fleet: "default", note: &note, outlived: &none_outlived };
-    let to = Publication { deadline: Duration::from_secs(60), ..Publication::new("main", who()) };
+    let to = Publication { deadline: Duration::from_secs(600), ..Publication::new("main", who()) };
     publish_along(repo, &to, Some(&along), |repo, head| {
         let there = repo.tree(head.map(|c| c.id))?.entry(path)?;
         if there.is_some_and(|e| e.id == ObjectId::of_blob(text.as_bytes())) {
@@ -367,10 +367,14 @@ fn a_foreign_head_asks_the_reference_first_and_believes_only_what_it_sees() {
 #[test]
 fn a_mirror_with_a_cut_off_history_is_deepened_by_a_later_run() {
     let server = GitServer::start();
-    let first = id(&person_commits(&server.repo, "main", &[("n", Some("0"))], "0"));
+    let first = person_commits(&server.repo, "main", &[("n", Some("0"))], "0");
+    let tree = git(&server.repo, &["rev-parse", "main^{tree}"]);
+    let mut tip = first.clone();
     for n in 1..100 {
-        person_commits(&server.repo, "main", &[("n", Some(&n.to_string()))], "more");
+        tip = git(&server.repo, &["commit-tree", &tree, "-p", &tip, "-m", &n.to_string()]);
     }
+    git(&server.repo, &["update-ref", "refs/heads/main", &tip]);
+    let first = id(&first);
     let cache = tempfile::tempdir().unwrap();
     let head = open(&server.url(), cache.path()).fetch("main").unwrap().head().unwrap().clone();
     // Opened anew, when the edge of the history stands in a file of Git's.

@@ -3,7 +3,7 @@
 use crate::audit::AuditRecord;
 use crate::edge::argocd::run::RunResult;
 use crate::error::ErrorKind;
-use crate::model::sync::{Failure, RunRecord, SyncOutcome, SyncRequest, SyncResult};
+use crate::model::sync::{Failure, SyncOutcome, SyncRequest, SyncResult};
 use serde::Serialize;
 
 /// What a sync did.
@@ -22,9 +22,6 @@ pub struct SyncReport {
     pub outcomes: Vec<SyncOutcome>,
     /// What somebody should know.
     pub notices: Vec<String>,
-    /// For the run's git note: what was followed.
-    #[serde(skip)]
-    pub record: RunRecord,
     /// For the run's git note: every request and outcome.
     #[serde(skip)]
     pub audit: Vec<AuditRecord>,
@@ -41,7 +38,6 @@ impl SyncReport {
             exit: exit_code(&result.outcomes, asked_is_enough),
             outcomes: result.outcomes,
             notices: result.notices,
-            record: result.record,
             audit,
         }
     }

@@ -11,6 +11,7 @@ pub mod application;
 mod ask;
 pub mod client;
 pub mod clock;
+pub mod compared;
 mod drive;
 pub mod fault;
 mod follow;

@@ -13,9 +13,9 @@ use super::verdict::{Ancestry, is_steady};
 use super::webhook::Push;
 use crate::audit::{Audit, AuditRecord};
 use crate::model::sync::{
-    AppKey, AppRef, AppSource, Failure, RunRecord, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
+    AppKey, AppRef, AppSource, Failure, ServerId, SyncOutcome, SyncRequest, SyncResult, WaitFor,
 };
-use crate::stage::sync_plan::{self, Planned, Role, record_key};
+use crate::stage::sync_plan::{self, Planned, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +49,6 @@ pub struct RunResult {
     pub notices: Vec<String>,
     /// True when a notice is worth an alert.
     pub urgent: bool,
-    /// For the git note of the run.
-    pub record: RunRecord,
 }
 
 /// What each Application of the run came to.
@@ -113,7 +111,6 @@ pub async fn run(request: &SyncRequest, settings: &ArgoSettings, tools: &Tools) 
         }
     }
     found.outcomes.sort_by(|a, b| (&a.cluster, a.wave, &a.app).cmp(&(&b.cluster, b.wave, &b.app)));
-    found.record = record(request, &found.outcomes);
     found
 }
 
@@ -387,18 +384,4 @@ fn outcome(app: &AppRef, result: SyncResult, wave: usize) -> SyncOutcome {
         took: Duration::ZERO,
         wave,
     }
-}
-
-/// What the next run must know: every Application that reached its commit.
-fn record(request: &SyncRequest, outcomes: &[SyncOutcome]) -> RunRecord {
-    let mut followed = BTreeMap::new();
-    for app in &request.apps {
-        let settled =
-            outcomes.iter().find(|o| o.app == app.name && o.cluster == app.cluster && o.result.is_settled());
-        if settled.is_some() {
-            followed
-                .insert(record_key(app), app.revision.clone().unwrap_or_else(|| request.revision.clone()));
-        }
-    }
-    RunRecord { run: request.run_id.clone(), commit: request.revision.clone(), followed }
 }

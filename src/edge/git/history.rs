@@ -83,6 +83,33 @@ pub fn settle_branch(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Re
     Ok(Some(Settlements { last, made, held, settled }))
 }
 
+/// Returns our last commit among those that are at hand, as its trailer tells; nothing is
+/// fetched.
+pub fn last_of_ours(repo: &Repository, head: &Commit, fleet: &str) -> Result<Option<Commit>> {
+    let mut walk = Walk::from(head);
+    let mut found: Option<Commit> = None;
+    for _ in 0..LOOK_BACK {
+        let Some((seconds, id)) = walk.heap.pop() else { break };
+        // Ours are never older than their parents, as above.
+        if found.as_ref().is_some_and(|found| seconds < found.seconds) {
+            break;
+        }
+        let commit = repo.store.commit(&id)?;
+        if commit.trailer(FLEET_TRAILER) != Some(fleet) {
+            repo.store.parents_here(&commit)?.iter().for_each(|parent| walk.push(parent));
+            continue;
+        }
+        let newer = match &found {
+            Some(other) => repo.descends(&commit.id, &other.id)?,
+            None => true,
+        };
+        if newer {
+            found = Some(commit);
+        }
+    }
+    Ok(found)
+}
+
 fn ask(
     repo: &Repository,
     head: &Commit,

@@ -161,6 +161,11 @@ impl Store {
         })
     }
 
+    /// Returns a commit's parents, as far as they are here.
+    pub(super) fn parents_here(&self, commit: &Commit) -> Result<Vec<Commit>> {
+        commit.parents.iter().filter(|id| self.has(id)).map(|id| self.commit(id)).collect()
+    }
+
     /// Returns the rows of a tree by name, for writing it again.
     pub(super) fn tree_rows(&self, id: &ObjectId) -> Result<BTreeMap<Vec<u8>, TreeRow>> {
         let tree = self.repo.find_tree(oid(id)).map_err(|e| self.unreadable(&format!("tree {id}"), e))?;

@@ -6,7 +6,7 @@
 mod outcome;
 pub mod policy;
 
-pub use outcome::{FailingResource, Failure, RunRecord, SyncOutcome, SyncResult};
+pub use outcome::{FailingResource, Failure, SyncOutcome, SyncResult};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

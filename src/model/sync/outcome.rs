@@ -2,7 +2,6 @@
 
 use super::ServerId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -207,16 +206,4 @@ pub struct SyncOutcome {
 
 fn as_seconds<S: serde::Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_f64((d.as_secs_f64() * 1000.0).round() / 1000.0)
-}
-
-/// What a run leaves in its git note, so that the next one knows what is still owed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RunRecord {
-    /// The run.
-    pub run: String,
-    /// The commit that was delivered.
-    pub commit: String,
-    /// Per `cluster/namespace/name`: the commit the Application was followed to.
-    pub followed: BTreeMap<String, String>,
 }

@@ -1,11 +1,10 @@
-//! The order of a run, and what is still owed; no server needed.
+//! The order of a run; no server needed.
 
 use super::play::app_ref;
 use super::scenario::App;
-use hydrant::model::sync::{AppRef, AppSource, Place, RunRecord, ServerId};
-use hydrant::stage::sync_plan::{Role, Touched, owed, plan, record_key};
+use hydrant::model::sync::{AppRef, AppSource, Place, ServerId};
+use hydrant::stage::sync_plan::{Role, plan};
 use serde_json::json;
-use std::collections::BTreeMap;
 
 fn app(name: &str, needs: &[&str]) -> AppRef {
     let given =
@@ -46,36 +45,6 @@ fn what_hangs_on_a_circle_is_told_apart_from_the_rest() {
     assert_eq!(plan.nodes.iter().map(|n| n.app.name.as_str()).collect::<Vec<_>>(), ["free"]);
     let behind = plan.refused.iter().find(|r| r.app.name == "behind").unwrap();
     assert!(behind.because.contains("a → b → a"), "{}", behind.because);
-}
-
-#[test]
-fn owed_is_what_was_not_followed_to_the_last_commit_that_touched_it() {
-    let order = ["c1", "c2", "c3"];
-    let covers = |have: &str, want: &str| {
-        let place = |c: &str| order.iter().position(|o| *o == c);
-        matches!((place(have), place(want)), (Some(h), Some(w)) if h >= w)
-    };
-    let touched = |name: &str, at: &str| Touched { app: app(name, &[]), last_touched: at.into() };
-    let all = [
-        touched("followed", "c2"),
-        touched("behind", "c3"),
-        touched("compared", "c1"),
-        touched("unheard", "c1"),
-    ];
-    let record = |run: &str, of: &[(&str, &str)]| RunRecord {
-        run: run.into(),
-        commit: "c3".into(),
-        followed: of.iter().map(|(a, c)| (record_key(&app(a, &[])), (*c).to_owned())).collect(),
-    };
-    // The newer record counts; `main` is what Argo CD says after a failed comparison.
-    let records = [record("1", &[("followed", "c1"), ("behind", "c2")]), record("2", &[("followed", "c3")])];
-    let compared = BTreeMap::from([
-        (app("compared", &[]).key(), "c2".to_owned()),
-        (app("unheard", &[]).key(), "main".to_owned()),
-    ]);
-    let names: Vec<(String, Option<String>)> =
-        owed(&all, &records, &compared, &covers).into_iter().map(|a| (a.name, a.revision)).collect();
-    assert_eq!(names, [("behind".into(), Some("c3".into())), ("unheard".into(), Some("c1".into()))]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the many servers mean by their refusals, and how their words are shown.
 
-use crate::redact::redact;
+use crate::redact::{redact, skip_escape};
 
 /// The longest text of a server that is shown, in characters.
 const MAX_SHOWN: usize = 2000;
@@ -87,29 +87,6 @@ pub(in crate::edge) fn clean(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Skips a terminal's control sequence after its escape character.
-fn skip_escape(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    match characters.next() {
-        // CSI: up to a letter (or another final byte).
-        Some('[') => {
-            for c in characters.by_ref() {
-                if ('\u{40}'..='\u{7e}').contains(&c) {
-                    break;
-                }
-            }
-        }
-        // OSC, as used for links: up to a bell or the string terminator.
-        Some(']') => {
-            while let Some(c) = characters.next() {
-                if c == '\u{7}' || c == '\u{1b}' && characters.next_if_eq(&'\\').is_some() {
-                    break;
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]
