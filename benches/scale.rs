@@ -151,7 +151,7 @@ impl Scene {
             }
         }
         let (memory, written) = (Took::median(&memory), Took::median(&written));
-        println!("  {:44} {:>8} {:>8} {:>9}   {}", "", "wall s", "cpu s", "peak MiB", "wall of ours / its");
+        println!("  {:44} {:>8} {:>8} {:>9}   wall of ours / its", "", "wall s", "cpu s", "peak MiB");
         row("hydrant validate: all bytes, in memory", memory, &[]);
         row("hydrant render --out: one file an object", written, &[]);
         for (peer, took) in peers.iter().zip(&others) {

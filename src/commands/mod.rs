@@ -193,14 +193,14 @@ fn ssh_settings(to: &GitArgs) -> Result<SshSettings> {
 
 /// The memo of a run: on disk where there is a cache folder.
 pub(crate) enum AnyMemo {
-    Disk(DiskMemo),
+    Disk(Box<DiskMemo>),
     None(NoMemo),
 }
 
 impl AnyMemo {
     fn inner(&self) -> &dyn Memo {
         match self {
-            AnyMemo::Disk(memo) => memo,
+            AnyMemo::Disk(memo) => memo.as_ref(),
             AnyMemo::None(memo) => memo,
         }
     }
@@ -268,7 +268,7 @@ fn types(folder: Option<&Path>) -> Result<Option<Types>> {
 fn memo(request: &DeliveryRequest) -> AnyMemo {
     let Some(cache) = request.cache.clone() else { return AnyMemo::None(NoMemo) };
     let partial = request.render.pick != Selection::default();
-    AnyMemo::Disk(DiskMemo::open(&cache, partial))
+    AnyMemo::Disk(Box::new(DiskMemo::open(&cache, partial)))
 }
 
 /// Returns the folder of caches: `--cache`, or `hydrant` in the user's cache folder.

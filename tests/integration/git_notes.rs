@@ -166,8 +166,7 @@ fn notes_in_folders_as_git_splits_them_are_read_and_kept_so() {
     let (first, second) = (first.commit.unwrap(), second.commit.unwrap());
     for levels in [1, 2] {
         // As Git's own fan-out writes it, by hand.
-        let blobs: Vec<(String, String)> =
-            notes_of(&server.repo).into_iter().map(|(commit, text)| (commit, text)).collect();
+        let blobs: Vec<(String, String)> = notes_of(&server.repo).into_iter().collect();
         git(&server.repo, &["update-ref", "-d", NOTES]);
         let index = server.temp.path().join(format!("index-{levels}"));
         for (commit, _) in &blobs {

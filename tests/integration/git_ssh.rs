@@ -371,7 +371,7 @@ fn a_key_with_a_passphrase_one_from_the_environment_and_one_that_others_may_read
     let locked = ("HYDRANT_GIT_SSH_KEY_FILE", file("locked"));
     std::fs::write(server.file("passphrase"), "open sesame\n").unwrap();
     read(&[locked.clone(), ("HYDRANT_GIT_SSH_PASSPHRASE_FILE", file("passphrase"))]).unwrap();
-    let without = read(&[locked.clone()]).unwrap_err();
+    let without = read(std::slice::from_ref(&locked)).unwrap_err();
     assert!(without.kind == ErrorKind::Input && without.message.contains("is encrypted"), "{without}");
     let wrong = read(&[locked.clone(), ("HYDRANT_GIT_SSH_PASSPHRASE", "hunter2".into())]).unwrap_err();
     assert!(wrong.message.contains("cannot be decrypted") && !said(&wrong).contains("hunter2"), "{wrong}");

@@ -82,9 +82,9 @@ fn a_cluster_with_too_much_to_name_is_not_known_at_all() {
 fn big() -> Record {
     let line = |n: usize| AuditRecord {
         time: format!("2026-11-21T06:00:00.{n:06}Z"),
-        event: if n % 3 == 0 { "outcome" } else { "request" }.into(),
+        event: if n.is_multiple_of(3) { "outcome" } else { "request" }.into(),
         application: format!("application-{n}"),
-        result: if n % 30 == 0 { "failed" } else { "live" }.into(),
+        result: if n.is_multiple_of(30) { "failed" } else { "live" }.into(),
         message: "m".repeat(5000),
         ..AuditRecord::default()
     };

@@ -122,8 +122,11 @@ impl Sink {
     }
 }
 
+/// Takes an object with its id.
+type Take<'t> = dyn FnMut(ObjectId, Kind, &[u8]) -> Result<()> + 't;
+
 /// Gives every blob and tree of a graft, with its id.
-fn each_object(graft: &Graft, each: &mut dyn FnMut(ObjectId, Kind, &[u8]) -> Result<()>) -> Result<()> {
+fn each_object(graft: &Graft, each: &mut Take<'_>) -> Result<()> {
     let files = graft.files()?;
     let mut ids = Vec::with_capacity(files.len());
     for (path, bytes) in &files {

@@ -47,7 +47,7 @@ pub fn check(
         return Vec::new();
     }
     let mut staying: BTreeSet<SubjectId> = after.keys().filter_map(|p| SubjectId::of_path(p)).collect();
-    staying.extend(closed.iter().map(|subject| SubjectId::clone(subject)));
+    staying.extend(closed.iter().copied().cloned());
     let mut homes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for subject in staying.iter().filter(|s| there.contains(s)) {
         if let SubjectId::Tenant { organization, tenant } = subject {
