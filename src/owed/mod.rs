@@ -63,11 +63,14 @@ impl Branch<'_> {
     /// # Errors
     /// History or trees that cannot be read.
     pub fn owed(&self, followed: Option<&Followed>, settings: &ArgoSettings) -> Result<Vec<AppRef>> {
+        let now = self.repository.tree(Some(self.head))?;
         let base = |applied: &Applied| match followed {
-            Some(followed) => followed.base(&applied.cluster.to_string(), &name_of(&applied.app)),
-            None => Base::Unknown,
+            // What is only proposed, or held from the start, is nothing that Argo CD could sync.
+            _ if !stands(&now, &folder_of(self.path, &applied.cluster), applied)? => Ok(Base::At(self.head)),
+            Some(followed) => Ok(followed.base(&applied.cluster.to_string(), &name_of(&applied.app))),
+            None => Ok(Base::Unknown),
         };
-        let mut bases: Vec<Base> = self.all.iter().map(base).collect();
+        let mut bases: Vec<Base> = self.all.iter().map(base).collect::<Result<_>>()?;
         let mut owed = self.owed_since(&bases)?;
         let open: Vec<usize> = (0..self.all.len()).filter(|n| owed.get(n) == Some(&None)).collect();
         let asked: Vec<AppRef> = open.iter().map(|n| self.all[*n].app.clone()).collect();
@@ -138,6 +141,11 @@ impl Branch<'_> {
         }
         Ok(Some(touched))
     }
+}
+
+/// Returns true if an Application's manifest is in a tree.
+fn stands(tree: &dyn BaseTree, root: &str, applied: &Applied) -> Result<bool> {
+    Ok(tree.entry(&format!("{root}/{}", applied.manifest))?.is_some())
 }
 
 /// Returns true if an Application's manifest or folder differs between two trees.
