@@ -11,11 +11,12 @@ use super::super::settings::GitSettings;
 use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
 use super::failure::{Failure, TRIES, pause};
+use super::incoming::Incoming;
 use crate::error::{Error, Result};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use std::cell::RefCell;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use url::Url;
 
@@ -217,7 +218,7 @@ impl Http {
         let deadline = self.deadline;
         let outcome = std::thread::scope(|scope| {
             let sending = scope.spawn(move || in_runtime(request, sender, deadline));
-            let answer = read(&mut Incoming { receiver, chunk: Vec::new(), at: 0 });
+            let answer = read(&mut Incoming::new(receiver));
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
             match (answer, sent) {
                 // All that was asked for arrived; what came after does not matter.
@@ -243,9 +244,7 @@ impl Http {
     }
 }
 
-type Chunk = Vec<u8>;
-
-fn in_runtime(request: Request, sender: SyncSender<Chunk>, deadline: Duration) -> Result<(), Failure> {
+fn in_runtime(request: Request, sender: SyncSender<Vec<u8>>, deadline: Duration) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -258,7 +257,7 @@ fn in_runtime(request: Request, sender: SyncSender<Chunk>, deadline: Duration) -
     })
 }
 
-async fn send(request: Request, sender: SyncSender<Chunk>) -> Result<(), Failure> {
+async fn send(request: Request, sender: SyncSender<Vec<u8>>) -> Result<(), Failure> {
     let Request { builder, limit, expect } = request;
     let mut response = builder.header(ACCEPT, &expect).send().await.map_err(lost)?;
     let status = response.status();
@@ -327,33 +326,5 @@ fn lost(error: reqwest::Error) -> Failure {
         (true, _) => Failure::Connect(words),
         (false, true) => Failure::Cut(format!("the server fell silent: {words}")),
         (false, false) => Failure::Cut(words),
-    }
-}
-
-/// The answer's bytes as they arrive.
-struct Incoming {
-    receiver: Receiver<Chunk>,
-    chunk: Chunk,
-    at: usize,
-}
-
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at >= self.chunk.len() {
-            match self.receiver.recv() {
-                Ok(chunk) => {
-                    self.chunk = chunk;
-                    self.at = 0;
-                }
-                Err(_) => return Ok(0),
-            }
-        }
-        let ready = self.chunk.get(self.at..).unwrap_or_default();
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.at += count;
-        Ok(count)
     }
 }
