@@ -1,6 +1,7 @@
 //! Why a request has no answer, and whether asking again may help.
 
 use super::super::clock::Clock;
+use crate::edge::net::Halted;
 use std::time::Duration;
 
 /// How often a request that asks only is made in all.
@@ -45,6 +46,15 @@ pub(in super::super) enum Mender {
     Person,
     /// Whoever runs the server (exit 3).
     Server,
+}
+
+impl From<Halted> for Failure {
+    fn from(halted: Halted) -> Self {
+        match halted {
+            Halted::Unable(why) => Failure::Connect(why),
+            Halted::Late(why) => Failure::Cut(why),
+        }
+    }
 }
 
 impl Failure {

@@ -12,6 +12,7 @@ use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
 use super::failure::{Failure, TRIES, pause};
 use super::incoming::Incoming;
+use crate::edge::net::{causes, in_runtime, install_tls_provider};
 use crate::error::{Error, Result};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use std::cell::RefCell;
@@ -41,8 +42,7 @@ pub(in super::super) struct Http {
 /// Returns a client for one server with our rules: no redirects, no proxy but a configured one,
 /// deadlines for connecting, for silence and for the whole.
 pub(in crate::edge) fn client(url: &Url, settings: &GitSettings) -> Result<reqwest::Client> {
-    // Fails only if a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_tls_provider();
     let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -217,7 +217,7 @@ impl Http {
         let (sender, receiver) = sync_channel(16);
         let deadline = self.deadline;
         let outcome = std::thread::scope(|scope| {
-            let sending = scope.spawn(move || in_runtime(request, sender, deadline));
+            let sending = scope.spawn(move || in_runtime(deadline, send(request, sender)));
             let answer = read(&mut Incoming::new(receiver));
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
             match (answer, sent) {
@@ -242,19 +242,6 @@ impl Http {
         }
         outcome
     }
-}
-
-fn in_runtime(request: Request, sender: SyncSender<Vec<u8>>, deadline: Duration) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::Connect(e.to_string()))?;
-    runtime.block_on(async move {
-        match tokio::time::timeout(deadline, send(request, sender)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
-        }
-    })
 }
 
 async fn send(request: Request, sender: SyncSender<Vec<u8>>) -> Result<(), Failure> {
@@ -309,19 +296,7 @@ fn lost(error: reqwest::Error) -> Failure {
     let connect = error.is_connect() || error.is_builder();
     let timeout = error.is_timeout();
     let error = error.without_url();
-    let mut words = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(one) = cause {
-        let text = one.to_string();
-        if !words.contains(&text) {
-            if !words.is_empty() {
-                words.push_str(": ");
-            }
-            words.push_str(&text);
-        }
-        cause = one.source();
-    }
-    let words = clean(&words);
+    let words = clean(&causes(Some(&error)));
     match (connect, timeout) {
         (true, _) => Failure::Connect(words),
         (false, true) => Failure::Cut(format!("the server fell silent: {words}")),

@@ -4,12 +4,13 @@ use super::session::{Plan, converse};
 use crate::edge::git::smart::answer::clean;
 use crate::edge::git::smart::failure::Failure;
 use crate::edge::git::smart::incoming::{Bounded, Incoming};
+use crate::edge::net::in_runtime;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// How long we wait for a session to end in good order.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -29,7 +30,8 @@ impl Conversation {
         let (orders, ordered) = unbounded_channel();
         let (out, receiver) = sync_channel(16);
         let command = plan.address.command(service);
-        let thread = std::thread::spawn(move || in_runtime(&plan, &command, ordered, out, deadline));
+        let thread =
+            std::thread::spawn(move || in_runtime(deadline, converse(&plan, &command, ordered, out)));
         Self {
             service: service.to_owned(),
             orders: Some(orders),
@@ -84,27 +86,4 @@ impl Drop for Conversation {
             let _ = thread.join();
         }
     }
-}
-
-fn in_runtime(
-    plan: &Plan,
-    command: &str,
-    orders: UnboundedReceiver<Vec<u8>>,
-    out: SyncSender<Vec<u8>>,
-    deadline: Duration,
-) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::Connect(e.to_string()))?;
-    // `out` ends with this block, which tells the reader that there is no more.
-    let outcome = runtime.block_on(async {
-        match tokio::time::timeout(deadline, converse(plan, command, orders, out)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Failure::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
-        }
-    });
-    // Not waited for: a name server may take its time to answer a question nobody asks any more.
-    runtime.shutdown_background();
-    outcome
 }
