@@ -4,10 +4,10 @@
 use crate::edge::git::smart::answer::clean;
 use crate::edge::git::smart::http::client;
 use crate::edge::git::{Clock, GitSettings};
-use crate::edge::net::{Halted, causes, in_runtime};
+use crate::edge::net::{Halted, causes, in_runtime, retry_after};
 use crate::error::{Error, Result};
 use crate::redact::{Secret, redact};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Method, Response};
 use serde_json::Value;
 use std::error::Error as _;
@@ -214,7 +214,7 @@ async fn exchange(builder: reqwest::RequestBuilder, token: &str) -> Result<Value
         let host = to.as_ref().and_then(Url::host_str).unwrap_or("nowhere").to_owned();
         return Err(Fault::Redirect(host));
     }
-    let wait = wait(response.headers());
+    let wait = retry_after(response.headers(), jiff::Timestamp::now());
     // A server that repeats the token to us is not quoted.
     let body = read(&mut response).await.map(|body| without(body, token));
     if !status.is_success() {
@@ -235,11 +235,6 @@ fn without(body: Vec<u8>, token: &str) -> Vec<u8> {
         return body;
     }
     String::from_utf8_lossy(&body).replace(token, "[REDACTED]").into_bytes()
-}
-
-/// Seconds only; the date form would need a clock that agrees with the server's.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn read(response: &mut Response) -> Result<Vec<u8>, Fault> {

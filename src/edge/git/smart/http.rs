@@ -12,9 +12,9 @@ use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
 use super::failure::{Failure, TRIES, pause};
 use super::incoming::Incoming;
-use crate::edge::net::{causes, in_runtime, install_tls_provider};
+use crate::edge::net::{causes, in_runtime, install_tls_provider, retry_after};
 use crate::error::{Error, Result};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -253,7 +253,7 @@ async fn send(request: Request, sender: SyncSender<Vec<u8>>) -> Result<(), Failu
         return Err(Failure::Redirect(header(LOCATION).unwrap_or_default().to_owned()));
     }
     if status.as_u16() != 200 {
-        let wait = header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let wait = retry_after(response.headers(), jiff::Timestamp::now());
         // Web pages are for browsers; plain text is what servers mean for people at a terminal.
         let plain = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
         let text = if plain { error_page(&mut response).await } else { String::new() };
