@@ -277,7 +277,15 @@ fn an_unknown_a_changed_and_a_revoked_host_key_are_refused_with_the_fingerprint(
     assert!(authority.message.contains("host certificates are not understood"), "{authority}");
 
     let rsa = refusal(&server.url(), &with(&format!("{host} ssh-rsa AAAA")));
-    assert!(rsa.message.contains("keys of type ssh-rsa only"), "{rsa}");
+    assert!(rsa.message.contains("keys of type ssh-rsa only") && rsa.kind == ErrorKind::Guard, "{rsa}");
+    assert!(rsa.message.contains(&print), "{rsa}");
+    let address = server.address;
+    let scan = format!("`ssh-keyscan -p {} -t ed25519,ecdsa {}`", address.port(), address.ip());
+    assert!(rsa.hints.iter().any(|hint| hint.contains(&scan)), "{rsa:?}");
+    // The mend is one line more, and the old one may stay.
+    let line = rsa.hints.iter().find_map(|hint| hint.split_once("old one: ")).unwrap().1;
+    let both = with(&format!("{host} ssh-rsa AAAA\n{line}\n"));
+    assert!(open(&server.url(), &both).unwrap().fetch("main").is_ok(), "{line}");
 
     let missing = SshSettings { known_hosts: vec!["/nonexistent/known".into()], ..right.ssh.clone() };
     let missing = refusal(&server.url(), &GitSettings { ssh: missing, ..right.clone() });
@@ -299,7 +307,7 @@ fn an_unknown_a_changed_and_a_revoked_host_key_are_refused_with_the_fingerprint(
     assert!(open(&server.url(), &GitSettings { ssh: text, ..right.clone() }).unwrap().fetch("main").is_ok());
     // Nobody logged in where the host was not trusted.
     let log = server.log();
-    assert_eq!(log.matches("Accepted publickey").count(), 3, "{log}");
+    assert_eq!(log.matches("Accepted publickey").count(), 4, "{log}");
 }
 
 #[test]
