@@ -7,11 +7,12 @@ use crate::support::proxy::{Break, Proxy};
 use crate::support::server::black_hole;
 use crate::support::sshd::{SshAgent, Sshd, commits, fingerprint, keygen, script_file};
 use hydrant::edge::git::{
-    GitSettings, KeySource, Landed, Proposal, Publication, Remote, Repository, Revision, SshSettings, Tip,
-    publish,
+    GitSettings, KeySource, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
+    SshSettings, Tip, publish, settle_branch,
 };
 use hydrant::error::{Error, ErrorKind, Result};
-use hydrant::model::tree::BaseTree;
+use hydrant::model::tree::{BaseTree, ObjectId};
+use hydrant::stage::settle::Held;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -217,6 +218,59 @@ fn break_connection(server: &Sshd, nth: usize) -> usize {
         landed += 1;
     }
     landed
+}
+
+/// Over SSH a server gives only what a reference is at, so the history below the first edge has
+/// to be asked for from the branch.
+#[test]
+fn a_commit_of_ours_far_down_is_found_over_ssh_too() {
+    let Some(server) = Sshd::start() else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let first = deliver(&mut open(&server.url(), &server.settings(cache.path())).unwrap(), "ours", "1");
+    let ours = first.unwrap().commit.unwrap();
+    for n in 0..150 {
+        person_commits(&server.repo, "main", &[("theirs", Some(&n.to_string()))], "by hand");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let mut repo = open(&server.url(), &server.settings(empty.path())).unwrap();
+    let head = repo.fetch("main").unwrap().head().unwrap().clone();
+    let us = Ownership {
+        fleet: "default",
+        roots: &["ours".to_owned()],
+        unit_of: &|path| Some(path.to_owned()),
+        held: &|_| Ok(Held::default()),
+        env: None,
+        proposals: &[],
+    };
+    let settled = settle_branch(&repo, &head, &us).unwrap_or_else(|e| panic!("{}", said(&e)));
+    assert_eq!(settled.expect("a commit of ours").last.id, ours);
+}
+
+#[test]
+fn the_history_of_a_head_that_moved_on_is_read_over_a_new_connection() {
+    let Some(server) = Sshd::start() else { return };
+    person_commits(&server.repo, "main", &[("start", Some("1"))], "start");
+    let start: ObjectId = git(&server.repo, &["rev-parse", "main"]).parse().unwrap();
+    for n in 0..3 {
+        person_commits(&server.repo, "main", &[("theirs", Some(&n.to_string()))], "by hand");
+    }
+    // The second connection, which asks for more history, is broken in the middle, or not at all.
+    for at in [2500, usize::MAX] {
+        let proxy = Proxy::start(server.address, 1, at, Break::Cut);
+        let cache = tempfile::tempdir().unwrap();
+        let ssh = SshSettings {
+            known_hosts: vec![server.known_hosts(proxy.address)],
+            ..server.settings(cache.path()).ssh
+        };
+        let settings = GitSettings { ssh, ..server.settings(cache.path()) };
+        let mut repo = open(&server.url_at(proxy.address), &settings).unwrap();
+        let head = repo.fetch("main").unwrap().head().unwrap().clone();
+        assert!(!repo.descends(&head.id, &start).unwrap(), "only the head is here");
+        person_commits(&server.repo, "main", &[("later", Some(&at.to_string()))], "meanwhile");
+        assert!(repo.deepen(head.id).unwrap_or_else(|e| panic!("{at}: {}", said(&e))), "{at}");
+        assert!(repo.descends(&head.id, &start).unwrap(), "{at}");
+        while repo.deepen(head.id).unwrap() {}
+    }
 }
 
 #[test]
