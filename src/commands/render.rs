@@ -51,7 +51,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
         for to in reconcile::destinations(&fleet, &mut target, &request) {
-            let repository = open(&to, &request.git.and(&definitions.settings.git), &mut report);
+            let repository = open(&to, &request.git_with(&definitions.settings.git), &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);

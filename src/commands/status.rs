@@ -6,7 +6,7 @@ use crate::config::DeliveryRequest;
 use crate::edge::argocd::client::Client;
 use crate::edge::argocd::clock::SystemClock;
 use crate::edge::argocd::settings::{ArgoSettings, Env, RawArgoSettings, ServerSettings};
-use crate::edge::git::{Remote, Repository, Tip};
+use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::edge::net::install_tls_provider;
 use crate::error::Result;
 use crate::model::fleet::{Cluster, Destination, Fleet};
@@ -49,9 +49,10 @@ pub fn statuses(request: &DeliveryRequest, tools: &Tools<'_>, env: Env<'_>) -> R
     let definitions = reconcile::definitions(&request.render)?;
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, tools)?;
+    let git = request.git_with(&definitions.settings.git);
     let mut sight = Sight::new();
     for to in reconcile::destinations(&fleet, &mut target, request) {
-        let opened = open(&to, request);
+        let opened = open(&to, &git);
         let tree = match &opened {
             Some((repository, Some(head))) => {
                 Some(Box::new(repository.tree(Some(*head))?) as Box<dyn BaseTree>)
@@ -72,9 +73,9 @@ pub fn statuses(request: &DeliveryRequest, tools: &Tools<'_>, env: Env<'_>) -> R
     Ok(status::of_all(&fleet.subjects, &sight))
 }
 
-fn open(to: &Destination, request: &DeliveryRequest) -> Option<(Repository, Option<ObjectId>)> {
+fn open(to: &Destination, git: &GitSettings) -> Option<(Repository, Option<ObjectId>)> {
     let remote = Remote::parse(&to.repo).ok()?;
-    let mut repository = Repository::open(&remote, &request.git).ok()?;
+    let mut repository = Repository::open(&remote, git).ok()?;
     let head = match repository.fetch(&to.branch).ok()? {
         Tip::Head(commit) => Some(commit.id),
         _ => None,
