@@ -226,6 +226,12 @@ fn a_server_that_is_unwell_is_asked_again_and_one_that_refuses_is_not() {
     let started = Instant::now();
     assert!(repo.fetch("main").unwrap().head().is_some());
     assert!(started.elapsed() >= Duration::from_secs(1), "Retry-After is kept");
+    // A moment is one by the server's own clock, which need not agree with ours.
+    let moment = ["Date: Mon, 02 Mar 2026 09:00:00 GMT", "Retry-After: Mon, 02 Mar 2026 09:00:02 GMT"];
+    server.fail("info/refs", Fault::Status(503, "busy", moment.map(str::to_owned).to_vec()));
+    let started = Instant::now();
+    assert!(repo.fetch("main").unwrap().head().is_some());
+    assert!(started.elapsed() >= Duration::from_secs(2), "a Retry-After with a date is kept");
     for (code, words) in [(401, "credentials"), (403, "forbidden"), (404, "no such repository")] {
         let before = server.seen().len();
         server.fail("info/refs", Fault::Status(code, "", vec![]));

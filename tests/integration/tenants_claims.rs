@@ -154,10 +154,9 @@ fn a_cluster_that_may_stand_in_an_unreadable_file_holds_the_binding_and_says_whi
     assert_eq!(files(&fleet), before);
 }
 
-/// Facts A2 and C2: the original refused the edit for ever. Here a person decides, and the
-/// namespace lives on.
-#[test]
-fn a_tenant_moves_to_another_organization_when_a_person_says_so_and_never_stands_under_both() {
+/// Returns a delivered fleet whose tenant `ferry` has since been given to the organization
+/// `sea-works`, and the files that were delivered.
+fn a_moving_tenant() -> (Fleet, Vec<String>) {
     let fleet = Fleet::of_one_cluster();
     bindings(&fleet);
     fleet.write("bindings/sea.yaml", &organization("sea-works"));
@@ -167,6 +166,14 @@ fn a_tenant_moves_to_another_organization_when_a_person_says_so_and_never_stands
         "bindings/ferry.yaml",
         &tenant("ferry").replace("aphexOrg: river-works", "aphexOrg: sea-works"),
     );
+    (fleet, before)
+}
+
+/// Facts A2 and C2: the original refused the edit for ever. Here a person decides, and the
+/// namespace lives on.
+#[test]
+fn a_tenant_moves_to_another_organization_when_a_person_says_so_and_never_stands_under_both() {
+    let (fleet, before) = a_moving_tenant();
     deliver(&fleet, &[])
         .exits(4)
         .says("tenant/ferry would move to the organization `sea-works` on local/quay")
@@ -192,15 +199,7 @@ fn a_tenant_moves_to_another_organization_when_a_person_says_so_and_never_stands
 
 #[test]
 fn a_tenant_does_not_move_while_a_binding_cannot_be_read() {
-    let fleet = Fleet::of_one_cluster();
-    bindings(&fleet);
-    fleet.write("bindings/sea.yaml", &organization("sea-works"));
-    deliver(&fleet, &[]).exits(0);
-    let before = files(&fleet);
-    fleet.write(
-        "bindings/ferry.yaml",
-        &tenant("ferry").replace("aphexOrg: river-works", "aphexOrg: sea-works"),
-    );
+    let (fleet, before) = a_moving_tenant();
     fleet.write("bindings/broken.yaml", "kind: [\n");
     deliver(&fleet, &["--allow-delete", "tenant/ferry"]).exits(4).says("its files under `river-works` stay");
     assert_eq!(files(&fleet), before);
