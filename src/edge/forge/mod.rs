@@ -1,8 +1,9 @@
 //! The forge: the server that holds merge requests. GitHub, GitLab, and Gitea with Forgejo.
 //!
 //! Four calls are enough: list, create, edit, close. Each forge is a table of them
-//! ([`github`], [`gitlab`], [`gitea`]; [`pulls`] is what two of them share) without any I/O; [`http`] sends them, with the client
-//! and the rules of the Git side: deadlines, bounds, no redirects, a token for one host.
+//! ([`github`], [`gitlab`], [`gitea`]; [`pulls`] is what two of them share) without any I/O;
+//! [`http`] sends them, with the client and the rules of the Git side: deadlines, bounds, no
+//! redirects, a token for one host.
 //!
 //! What Git can tell is never asked here: whether a proposal was merged, and what is on its
 //! branch. The forge knows which request is open, and which one a person closed.
