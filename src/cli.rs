@@ -1,7 +1,8 @@
 //! The command line: what can be typed, and its help. No behaviour.
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ops::Deref;
 use std::path::PathBuf;
 
 const STYLES: Styles = Styles::styled()
@@ -42,22 +43,22 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Render the fleet, commit what changed, and report
-    Run(RunArgs),
+    Run(Late<RunArgs>),
     /// Render the fleet and show what would change; writes nothing but --out
-    Render(RenderArgs),
+    Render(Late<RenderArgs>),
     /// Ask Argo CD to sync what the last delivery changed, and follow it
-    Sync(SyncArgs),
+    Sync(Late<SyncArgs>),
     /// Show the audit trail of syncs as a table
-    Audit(AuditArgs),
+    Audit(Late<AuditArgs>),
     /// Check the inputs and the rendered manifests, without Git and without network
-    Validate(ValidateArgs),
+    Validate(Late<ValidateArgs>),
     /// Build a kustomization: what `kubectl kustomize DIR` prints
-    Build(BuildArgs),
+    Build(Late<BuildArgs>),
     /// Show where things come from
     #[command(subcommand)]
     Explain(Explain),
     /// Show the phase of every organization, tenant and knowledge base
-    Status(StatusArgs),
+    Status(Late<StatusArgs>),
     /// Print the JSON Schema of a file that Hydrant reads
     Schema {
         /// The file
@@ -72,6 +73,48 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// The arguments of a subcommand, which are described when it is the one that was asked for:
+/// to describe those of all takes longer than a small build.
+#[derive(Clone, Debug)]
+pub struct Late<T>(T);
+
+impl<T> Deref for Late<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Late<T> {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+impl<T: Args> Args for Late<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(|command| {
+            // What the list of commands says of it stands, not the line above the arguments.
+            let about = command.get_about().cloned().unwrap_or_default();
+            let long_about = command.get_long_about().cloned();
+            let command = T::augment_args(command).about(about);
+            match long_about {
+                Some(long_about) => command.long_about(long_about),
+                None => command.long_about(None),
+            }
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args_for_update)
+    }
 }
 
 /// What to render.
