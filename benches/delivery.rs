@@ -17,6 +17,8 @@
 mod fleet;
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/scene.rs"]
+mod scene;
 #[allow(dead_code, clippy::print_stderr)]
 mod support {
     #[path = "../../tests/integration/support/git.rs"]
@@ -25,7 +27,6 @@ mod support {
     pub mod server;
 }
 
-use fleet::Size;
 use hydrant::config::{DeliveryRequest, RenderRequest};
 use hydrant::edge::git::{GitSettings, Remote, Repository, Signature};
 use hydrant::edge::memo::DiskMemo;
@@ -33,11 +34,11 @@ use hydrant::model::tree::{Edit, NoTree};
 use hydrant::reconcile::{self, Progress, Tools};
 use hydrant::stop::Stop;
 use measure::{machine, median, memory, row, run, timed};
+use scene::Place;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::server::GitServer;
-use tempfile::TempDir;
 
 /// Pairs of runs.
 const PAIRS: usize = 5;
@@ -60,7 +61,7 @@ fn main() {
 }
 
 struct Scene {
-    root: TempDir,
+    place: Place,
     tenants: usize,
     files: usize,
 }
@@ -68,9 +69,8 @@ struct Scene {
 impl Scene {
     /// Writes a fleet, delivers it once, and clones the result into a work tree.
     fn new(tenants: usize) -> Self {
-        let root = TempDir::new().unwrap();
-        fleet::write(&root.path().join("fleet"), Size::tenants(tenants)).unwrap();
-        let mut scene = Self { root, tenants, files: 0 };
+        let place = Place::with_tenants(tenants);
+        let mut scene = Self { place, tenants, files: 0 };
         run(&mut scene.deliver("repo", "cache"));
         scene.git(".", &["clone", "-q", "--bare", "repo", "theirs"]);
         scene.git(".", &["clone", "-q", "theirs", "work"]);
@@ -80,14 +80,13 @@ impl Scene {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+        self.place.path(name)
     }
 
     fn deliver(&self, repo: &str, cache: &str) -> Command {
         let repo = if repo.contains("://") { repo.to_owned() } else { self.path(repo).display().to_string() };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hydrant"));
-        command.args(["run", "--once", "--quiet", "--repo", &repo]);
-        command.arg("--fleet").arg(self.path("fleet")).arg("--cache").arg(self.path(cache));
+        let mut command = self.place.hydrant(&["run", "--once", "--repo", &repo]);
+        command.arg("--cache").arg(self.path(cache));
         command
     }
 
@@ -121,7 +120,7 @@ impl Scene {
         row("cold: git add -A && git commit", theirs, None);
         row("cold: our write and commit of the same files", median(ours), Some(theirs));
         row("cold: hydrant run, rendering and all", median(whole), Some(theirs));
-        memory("hydrant run, cold", &mut self.deliver("cold-memory", "cold-memory-cache"));
+        memory("hydrant run, cold", &self.deliver("cold-memory", "cold-memory-cache"));
     }
 
     /// Times diff and commit on an empty repository, with the units from a warm memo.
@@ -182,7 +181,7 @@ impl Scene {
         row("one tenant: git add -A && git commit && git push", theirs, None);
         row("one tenant: hydrant run", median(ours), Some(theirs));
         self.change("memory");
-        memory("hydrant run, one tenant", &mut self.deliver("repo", "cache"));
+        memory("hydrant run, one tenant", &self.deliver("repo", "cache"));
     }
 
     /// Changes one file on each cluster, as a change of the pipeline does.
@@ -228,7 +227,7 @@ impl Scene {
         row("one tenant, HTTP: hydrant run", median(ours), Some(theirs));
         row("empty cache, HTTP: git clone --bare --depth 1", clone, None);
         row("empty cache, HTTP: hydrant run, nothing changed", median(empty), Some(clone));
-        memory("hydrant run, empty cache, HTTP", &mut self.deliver(&url, "empty-memory"));
+        memory("hydrant run, empty cache, HTTP", &self.deliver(&url, "empty-memory"));
         self.change("http-empty");
         let one = timed(|| run(&mut self.deliver(&url, "empty-one")));
         row("empty cache, HTTP: hydrant run, one tenant", one, Some(clone));

@@ -6,11 +6,15 @@
 //! one more run of each under `/usr/bin/time`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "support/measure.rs"]
+mod measure;
+
+use measure::{Took, median};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Manifests of one tenant: what a small team has.
 const KINDS: [(&str, &str, &str); 14] = [
@@ -127,34 +131,15 @@ impl Tool {
         out.stdout
     }
 
-    fn wall(&self, dir: &Path) -> Duration {
+    fn wall(&self, dir: &Path) -> f64 {
         let mut command = self.command(dir);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let start = Instant::now();
         let status = command.status().unwrap_or_else(|e| panic!("{}: {e}", self.program.display()));
-        let took = start.elapsed();
+        let took = start.elapsed().as_secs_f64();
         assert!(status.success(), "{} failed", self.name);
         took
     }
-
-    /// Peak resident memory in MiB, if the machine has GNU time.
-    fn peak(&self, dir: &Path) -> Option<f64> {
-        let out = Command::new("/usr/bin/time")
-            .args(["-f", "%M"])
-            .arg(&self.program)
-            .arg(self.verb)
-            .arg(dir)
-            .stdout(Stdio::null())
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&out.stderr).into_owned();
-        text.lines().last()?.trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
-    }
-}
-
-fn median(mut all: Vec<Duration>) -> Duration {
-    all.sort();
-    all[all.len() / 2]
 }
 
 fn mib(peak: Option<f64>) -> String {
@@ -172,17 +157,21 @@ fn compare(what: &str, ours: &Tool, theirs: &Tool, dir: &Path, pairs: usize) {
     let (a, b) = (median(a), median(b));
     println!(
         "{what}: hydrant {:.1} ms, {}; kubectl {:.1} ms, {}; {:.1} times faster ({pairs} pairs, {same})",
-        a.as_secs_f64() * 1e3,
-        mib(ours.peak(dir)),
-        b.as_secs_f64() * 1e3,
-        mib(theirs.peak(dir)),
-        b.as_secs_f64() / a.as_secs_f64(),
+        a * 1e3,
+        mib(Took::by(&ours.command(dir)).peak),
+        b * 1e3,
+        mib(Took::by(&theirs.command(dir)).peak),
+        b / a,
     );
 }
 
-fn alone(what: &str, ours: &Tool, dir: &Path, runs: usize) -> Duration {
+fn alone(what: &str, ours: &Tool, dir: &Path, runs: usize) -> f64 {
     let took = median((0..runs).map(|_| ours.wall(dir)).collect());
-    println!("{what}: hydrant {:.1} ms, {} ({runs} runs)", took.as_secs_f64() * 1e3, mib(ours.peak(dir)));
+    println!(
+        "{what}: hydrant {:.1} ms, {} ({runs} runs)",
+        took * 1e3,
+        mib(Took::by(&ours.command(dir)).peak)
+    );
     took
 }
 
@@ -192,9 +181,7 @@ fn main() {
         println!("skipped: run with `cargo bench --bench overlay-vs-kubectl`");
         return;
     }
-    let program =
-        std::env::var_os("HYDRANT_BIN").map_or_else(|| env!("CARGO_BIN_EXE_hydrant").into(), PathBuf::from);
-    let ours = Tool { name: "hydrant", program, verb: "build" };
+    let ours = Tool { name: "hydrant", program: measure::hydrant(), verb: "build" };
     let theirs = Tool { name: "kubectl", program: "kubectl".into(), verb: "kustomize" };
     let dir = tempfile::tempdir().expect("folder");
     let at = |name: &str| dir.path().join(name);
@@ -205,5 +192,5 @@ fn main() {
     alone("1,000 tenants (14,000 manifests)", &ours, &fleet(&at("thousand"), 1000), 3);
     let small = alone("72 tenants (1,008 manifests)", &ours, &fleet(&at("small"), 72), 7);
     let large = alone("715 tenants (10,010 manifests)", &ours, &fleet(&at("large"), 715), 7);
-    println!("ten times the manifests take {:.1} times as long", large.as_secs_f64() / small.as_secs_f64());
+    println!("ten times the manifests take {:.1} times as long", large / small);
 }

@@ -23,13 +23,14 @@ mod fleet;
 mod measure;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/scene.rs"]
+mod scene;
 
-use fleet::Size;
 use measure::{Took, is_manifest, machine, walk};
 use peers::{Helm, Objects, Peer, Python};
+use scene::Place;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
 
 /// As many as the machine that the goals were set on has cores.
 const THREADS: &str = "2";
@@ -77,7 +78,7 @@ fn growth(grown: &[(usize, Took)]) {
 }
 
 struct Scene {
-    root: TempDir,
+    place: Place,
     tenants: usize,
     objects: usize,
     files: usize,
@@ -85,9 +86,8 @@ struct Scene {
 
 impl Scene {
     fn new(tenants: usize) -> Self {
-        let root = TempDir::new().unwrap();
-        fleet::write(&root.path().join("fleet"), Size::tenants(tenants)).unwrap();
-        let mut scene = Self { root, tenants, objects: 0, files: 0 };
+        let place = Place::with_tenants(tenants);
+        let mut scene = Self { place, tenants, objects: 0, files: 0 };
         Took::by(&scene.render("first"));
         let files = walk(&scene.path("first"));
         scene.files = files.len();
@@ -96,13 +96,11 @@ impl Scene {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+        self.place.path(name)
     }
 
     fn hydrant(&self, verb: &str) -> Command {
-        let program = std::env::var_os("HYDRANT_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hydrant").into());
-        let mut command = Command::new(program);
-        command.arg(verb).arg("--quiet").arg("--fleet").arg(self.path("fleet"));
+        let mut command = self.place.hydrant(&[verb]);
         command.env("RAYON_NUM_THREADS", THREADS);
         command
     }
@@ -131,9 +129,9 @@ impl Scene {
         let ours = Objects::of(walk(&self.path("first")).iter().filter(|f| is_tenants(f)));
         let mut peers: Vec<Box<dyn Peer>> = Vec::new();
         for found in [
-            Helm::find(self.root.path(), &ours, self.tenants, false),
-            Helm::find(self.root.path(), &ours, self.tenants, true),
-            Python::find(self.root.path(), &ours, self.tenants),
+            Helm::find(self.place.root(), &ours, self.tenants, false),
+            Helm::find(self.place.root(), &ours, self.tenants, true),
+            Python::find(self.place.root(), &ours, self.tenants),
         ] {
             match found {
                 Ok(peer) => peers.push(peer),

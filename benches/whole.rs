@@ -16,14 +16,15 @@
 mod fleet;
 #[path = "support/measure.rs"]
 mod measure;
+#[path = "support/scene.rs"]
+mod scene;
 
-use fleet::Size;
 use measure::{is_manifest, machine, median, memory, row, run, timed, walk};
+use scene::Place;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
 
 /// Pairs of runs for the fast commands; slow peers get fewer, see [`pairs`].
 const PAIRS: usize = 5;
@@ -43,7 +44,7 @@ fn main() {
 }
 
 struct Scene {
-    root: TempDir,
+    place: Place,
     tenants: usize,
     folders: Vec<PathBuf>,
     objects: usize,
@@ -52,9 +53,8 @@ struct Scene {
 
 impl Scene {
     fn new(tenants: usize) -> Self {
-        let root = TempDir::new().unwrap();
-        fleet::write(&root.path().join("fleet"), Size::tenants(tenants)).unwrap();
-        let mut scene = Self { root, tenants, folders: Vec::new(), objects: 0, files: 0 };
+        let place = Place::with_tenants(tenants);
+        let mut scene = Self { place, tenants, folders: Vec::new(), objects: 0, files: 0 };
         run(&mut scene.render("out", "cache-0"));
         let out = scene.path("out");
         let files = walk(&out);
@@ -65,12 +65,11 @@ impl Scene {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+        self.place.path(name)
     }
 
     fn hydrant(&self, args: &[&str], cache: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hydrant"));
-        command.args(args).arg("--quiet").arg("--fleet").arg(self.path("fleet"));
+        let mut command = self.place.hydrant(args);
         command.arg("--cache").arg(self.path(cache));
         command
     }
@@ -113,7 +112,7 @@ impl Scene {
         let (each, whole) = (median(each), median(whole));
         row(&format!("kubectl kustomize, {} folders, a process each", self.folders.len()), each, Some(ours));
         row(&format!("kubectl kustomize, {} clusters, a process each", clusters.len()), whole, Some(ours));
-        memory("hydrant render --out", &mut self.render("r-memory", "cache-r-memory"));
+        memory("hydrant render --out", &self.render("r-memory", "cache-r-memory"));
         let mut command = Command::new("kubectl");
         memory("kubectl kustomize of one cluster", command.arg("kustomize").arg(&clusters[0]));
     }
@@ -146,12 +145,12 @@ impl Scene {
             let cluster = out.join(&root);
             let dir = self.path("clusters").join(&root);
             fs::create_dir_all(&dir).unwrap();
-            let up = "../".repeat(dir.strip_prefix(self.root.path()).unwrap().components().count());
+            let up = "../".repeat(dir.strip_prefix(self.place.root()).unwrap().components().count());
             let lines: String = self
                 .folders
                 .iter()
                 .filter(|f| f.starts_with(&cluster))
-                .map(|f| format!("- {up}{}\n", f.strip_prefix(self.root.path()).unwrap().display()))
+                .map(|f| format!("- {up}{}\n", f.strip_prefix(self.place.root()).unwrap().display()))
                 .collect();
             fs::write(dir.join("kustomization.yaml"), format!("resources:\n{lines}")).unwrap();
             made.push(dir);
@@ -175,8 +174,8 @@ impl Scene {
         row("git add -A && git commit of the files, rendering not counted", median(git), Some(cold));
         row("hydrant run, nothing changed", median(no_op), Some(cold));
         row("hydrant run, one tenant changed", median(one), Some(cold));
-        memory("hydrant run, cold", &mut self.deliver("repo-memory", "cache-memory"));
-        memory("hydrant run, nothing changed", &mut self.deliver("repo-memory", "cache-memory"));
+        memory("hydrant run, cold", &self.deliver("repo-memory", "cache-memory"));
+        memory("hydrant run, nothing changed", &self.deliver("repo-memory", "cache-memory"));
     }
 
     /// Renders into a fresh work tree, and times what git needs to commit it.

@@ -266,7 +266,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     report.exit = report.delivery_code();
     if let Some(key) = key {
         let trees = std::mem::take(&mut report.trees);
-        shortcut::keep(&key, &report, trees, request);
+        shortcut::keep(&key, &report, trees, request, &definitions.settings.git);
     }
     Ok(report)
 }

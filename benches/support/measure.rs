@@ -84,20 +84,17 @@ pub fn row(what: &str, seconds: f64, than: Option<f64>) {
 }
 
 /// Prints the largest resident set of one run.
-pub fn memory(what: &str, command: &mut Command) {
-    let measured = Command::new("/usr/bin/time")
-        .args(["-f", "%M"])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .stdout(Stdio::null())
-        .output();
-    let peak = measured.ok().and_then(|out| {
-        String::from_utf8_lossy(&out.stderr).lines().last().and_then(|l| l.trim().parse::<f64>().ok())
-    });
-    match peak {
-        Some(kib) => println!("  {:62} {:8.1} MiB", format!("peak memory: {what}"), kib / 1024.0),
-        None => println!("  peak memory: {what}: not measured (no /usr/bin/time)"),
+pub fn memory(what: &str, command: &Command) {
+    match Took::by(command).peak {
+        Some(mib) => println!("  {:62} {mib:8.1} MiB", format!("peak memory: {what}")),
+        None => println!("  peak memory: {what}: not measured (no {TIME})"),
     }
+}
+
+/// Returns the binary that is measured: the one that HYDRANT_BIN names, such as an older
+/// one to compare with, else the one that was built with the benchmark.
+pub fn hydrant() -> PathBuf {
+    std::env::var_os("HYDRANT_BIN").map_or_else(|| env!("CARGO_BIN_EXE_hydrant").into(), PathBuf::from)
 }
 
 /// Returns the machine in a line: what figures are worth depends on it.

@@ -7,7 +7,7 @@ use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::error::{Result, Violation};
 use crate::model::fleet::Destination;
 use crate::model::id::SubjectId;
-use crate::model::target::{ChangeSet, TargetState};
+use crate::model::target::ChangeSet;
 use crate::model::tree::{BaseTree, NoTree, ObjectId};
 use crate::patch;
 use crate::reconcile::{self, Tools};
@@ -46,17 +46,17 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         target.homes.values_mut().for_each(|home| *home = to.clone());
         let changes = reconcile::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
         folder.apply(&changes.edits)?;
-        record(&mut report, &target, &changes, &mut differs, Status::Delivered);
+        record(&mut report, &changes, &mut differs, Status::Delivered);
         let edits = changes.edits.len();
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
         for to in reconcile::destinations(&fleet, &mut target, &request) {
-            let repository = open(&to, &request.git.and(&definitions.settings.git), &mut report);
+            let repository = open(&to, &request.git_with(&definitions.settings.git), &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);
             let changes = reconcile::compare(&definitions, &fleet, &target, &to, base, &request)?;
-            record(&mut report, &target, &changes, &mut differs, Status::Differs);
+            record(&mut report, &changes, &mut differs, Status::Differs);
             print_changes(args.format, &changes, base)?;
         }
     }
@@ -102,13 +102,7 @@ fn open(
     }
 }
 
-fn record(
-    report: &mut Report,
-    target: &TargetState,
-    changes: &ChangeSet,
-    differs: &mut bool,
-    status: Status,
-) {
+fn record(report: &mut Report, changes: &ChangeSet, differs: &mut bool, status: Status) {
     for refusal in &changes.refused {
         report.hold(Some(&refusal.domain), &refusal.why);
         if refusal.domain.subject == SubjectId::Cluster {
@@ -120,7 +114,6 @@ fn record(
         let status = if change.is_empty() { Status::Unchanged } else { status };
         report.cluster(id, status, change);
     }
-    let _ = target;
 }
 
 fn print_changes(format: DiffFormat, changes: &ChangeSet, base: &dyn BaseTree) -> Result<()> {

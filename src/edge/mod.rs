@@ -1,4 +1,4 @@
-//! The world: all I/O, one service a file.
+//! The world: all I/O, one service a file; [`net`] is what they share.
 
 pub mod argocd;
 pub mod clean;
@@ -8,3 +8,4 @@ pub mod folder;
 pub mod forge;
 pub mod git;
 pub mod memo;
+pub mod net;

@@ -39,9 +39,19 @@ impl Mark {
         }
     }
 
-    /// Reads a mark; none if the bytes are none of ours.
+    /// Reads a mark; none if the bytes are none of ours, or of a form that is not known here.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        serde_json::from_slice(bytes).ok().filter(|mark: &Self| mark.schema == SCHEMA)
+    }
+
+    /// Returns the version of a mark's form if a later Hydrant wrote it: what else it says is not
+    /// known here, and would be lost if it were written again.
+    pub fn later(bytes: &[u8]) -> Option<u32> {
+        #[derive(Deserialize)]
+        struct Form {
+            schema: u32,
+        }
+        serde_json::from_slice(bytes).ok().map(|form: Form| form.schema).filter(|schema| *schema > SCHEMA)
     }
 
     /// Prints it: sorted keys, two spaces, a final newline.

@@ -131,6 +131,8 @@ pub struct Argocd {
     pub instance: String,
     /// The API server that Applications deploy to.
     pub destination: String,
+    /// Whether that is another cluster than the one Argo CD stands on: a hub's.
+    pub remote: bool,
     /// The AppProject of root and layer Applications.
     pub bootstrap_project: String,
     /// The AppProject of all others.
@@ -204,6 +206,13 @@ pub fn is_in_cluster(address: &str) -> bool {
     host.ends_with(".svc") || host.ends_with(".svc.cluster.local")
 }
 
+impl Argocd {
+    /// Returns the API server for what stands beside Argo CD: Applications and AppProjects.
+    pub fn beside(&self) -> &str {
+        if self.remote { IN_CLUSTER } else { &self.destination }
+    }
+}
+
 impl ArgocdValues {
     /// Fills in what is not set, from the cluster.
     pub fn resolve(self, cluster: &ClusterFile) -> Argocd {
@@ -211,11 +220,14 @@ impl ArgocdValues {
         let namespace = if cluster.is_openshift() { "openshift-gitops" } else { "argocd" };
         let names = self.application_name;
         let or = |set: Option<String>, default: &str| set.unwrap_or_else(|| default.to_owned());
+        let (instance, destination) = (self.instance.unwrap_or_default(), or(self.destination, IN_CLUSTER));
         Argocd {
             api: self.api.unwrap_or_default(),
             namespace: or(self.namespace, namespace),
-            instance: self.instance.unwrap_or_default(),
-            destination: or(self.destination, IN_CLUSTER),
+            // A hub may serve the cluster it stands on too, at the address of every cluster's own.
+            remote: !instance.is_empty() && !is_in_cluster(&destination),
+            instance,
+            destination,
             bootstrap_project: or(self.bootstrap_project, "default"),
             project: self.project.unwrap_or_else(|| format!("hydrant-{env}")),
             source_repos: self.source_repos.unwrap_or_default(),

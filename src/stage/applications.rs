@@ -34,6 +34,8 @@ pub struct Spec<'a> {
     pub project: String,
     /// What it applies.
     pub applies: Applies,
+    /// The API server that it applies to.
+    pub server: &'a str,
     /// The namespace of what it applies.
     pub namespace: Option<String>,
     /// Its sync wave.
@@ -87,7 +89,7 @@ pub fn build(cluster: &Cluster<'_>, spec: Spec<'_>) -> Value {
     if spec.cascades {
         metadata["finalizers"] = json!([FINALIZER]);
     }
-    let mut destination = json!({"server": argocd.destination});
+    let mut destination = json!({"server": spec.server});
     if let Some(namespace) = spec.namespace {
         destination["namespace"] = json!(namespace);
     }
@@ -212,6 +214,10 @@ pub fn of_component(cluster: &Cluster<'_>, component: &Component, root: &str, ma
             name: component_name(cluster, &component.key.id),
             project,
             applies: made.source.map_or(Applies::Folder { path, recurse: true }, Applies::Source),
+            server: match component.file.project {
+                ProjectChoice::Platform => &cluster.argocd.destination,
+                ProjectChoice::Bootstrap => cluster.argocd.beside(),
+            },
             namespace: made.namespace,
             wave: component.wave,
             sync: component.file.sync.unwrap_or(cluster.argocd.sync),
@@ -241,6 +247,7 @@ pub fn of_subject(cluster: &Cluster<'_>, subject: &SubjectId, root: &str) -> Val
             name: subject_name(cluster, subject),
             project: cluster.argocd.project.clone(),
             applies: Applies::Folder { path, recurse: true },
+            server: &cluster.argocd.destination,
             namespace: None,
             wave,
             sync: cluster.argocd.sync,
@@ -267,11 +274,12 @@ pub fn of_root(cluster: &Cluster<'_>, root: &str) -> Value {
 
 /// Root and layer Applications: no finalizer, and they may become empty, or the last tenant
 /// of a cluster could never leave.
-fn parent(cluster: &Cluster<'_>, name: String, path: String, recurse: bool, wave: i64) -> Spec<'static> {
+fn parent<'c>(cluster: &'c Cluster<'_>, name: String, path: String, recurse: bool, wave: i64) -> Spec<'c> {
     Spec {
         name,
         project: cluster.argocd.bootstrap_project.clone(),
         applies: Applies::Folder { path, recurse },
+        server: cluster.argocd.beside(),
         namespace: Some(cluster.argocd.namespace.clone()),
         wave,
         sync: cluster.argocd.sync,

@@ -168,6 +168,24 @@ fn a_folder_without_our_mark_is_refused_until_it_is_given() {
 }
 
 #[test]
+fn a_mark_of_a_later_form_is_left_as_it_is_and_not_given_by_adopt() {
+    let fleet = delivered();
+    let mark = fleet
+        .git(&["show", "main:lab/a/.hydrant"])
+        .replace("\"schema\": 1", "\"schema\": 2,\n  \"sealed\": true");
+    person_commits(&fleet.repo(), "main", &[("lab/a/.hydrant", Some(&mark))], "a later Hydrant");
+    fleet.component("notes", &map("other"));
+    for adopt in [&[][..], &["--adopt", "lab/a"]] {
+        fleet
+            .run(adopt)
+            .exits(4)
+            .says("the mark of the folder `lab/a` has form 2, and this Hydrant")
+            .says("use at least that version here too");
+    }
+    assert_eq!(fleet.git(&["show", "main:lab/a/.hydrant"]), mark.trim_end());
+}
+
+#[test]
 fn two_fleets_share_a_repository_and_leave_each_other_alone() {
     let fleet = Fleet::of(&["a"]);
     fleet.write("hydrant.yaml", "fleet: north\n");

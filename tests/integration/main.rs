@@ -20,6 +20,7 @@ mod git_notes;
 mod git_settle;
 mod git_sign;
 mod git_ssh;
+mod hub;
 mod kustomize;
 mod load;
 mod merge_request;

@@ -417,6 +417,11 @@ fn refusals_of_the_forge_are_said_in_words_with_the_rights_that_are_needed() {
         scene.forge.trouble("GET", Trouble::Says(429, vec!["Retry-After: 1".into()], String::new()));
         scene.forge.trouble("GET", Trouble::Says(403, vec!["Retry-After: 0".into()], String::new()));
         scene.run(&[]).exits(0).shows("merge request opened");
+        // A limit on many requests comes as 403 with a time to wait, which may be a moment.
+        let scene = Scene::new(speaks);
+        let moment = ["Date: Mon, 02 Mar 2026 09:00:00 GMT", "Retry-After: Mon, 02 Mar 2026 09:00:01 GMT"];
+        scene.forge.trouble("GET", Trouble::Says(403, moment.map(str::to_owned).to_vec(), String::new()));
+        scene.run(&[]).exits(0).shows("merge request opened");
         let scene = Scene::new(speaks);
         scene.forge.trouble("GET", Trouble::Body("<html>log in</html>".into()));
         scene.run(&[]).exits(3).says("a login page, perhaps");

@@ -2,6 +2,7 @@
 
 use super::clock::{Clock, within};
 use super::settings::Env;
+use crate::edge::net::install_tls_provider;
 use crate::error::{Violation, Violations};
 use crate::model::sync::{Failure, SyncOutcome, SyncResult};
 use crate::redact::{Secret, redact};
@@ -148,7 +149,7 @@ pub async fn send(hooks: &[AlertHook], alert: &Alert<'_>, clock: &dyn Clock) -> 
     if hooks.is_empty() || alert.failures().is_empty() && alert.notices.is_empty() {
         return 0;
     }
-    super::install_tls_provider();
+    install_tls_provider();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
     let Ok(client) = client.connect_timeout(LONGEST).build() else { return 0 };
     let mut posts = tokio::task::JoinSet::new();

@@ -7,26 +7,19 @@
 use super::clock::Clock;
 use super::fault::{Fault, FaultKind, classify};
 use super::settings::ServerSettings;
+use crate::edge::net::{causes, install_tls_provider, retry_after};
 use crate::redact::Secret;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Identity, Method, Response, StatusCode};
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
 /// The longest body of one answer; a list of a thousand Applications is about half of it.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-
-/// Installs the process-wide TLS provider. May be called any number of times.
-pub fn install_tls_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error only says that somebody installed one before; that one serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
 
 /// One request, before a token is put on it.
 pub(super) struct Request<'r> {
@@ -101,8 +94,9 @@ impl Http {
             builder = builder.resolve(name, address);
             base.set_host(Some(name)).map_err(|e| local(format!("`serverName: {name}`: {e}")))?;
         }
-        let client =
-            builder.build().map_err(|e| local(format!("no HTTP client could be made: {}", causes(&e))))?;
+        let client = builder
+            .build()
+            .map_err(|e| local(format!("no HTTP client could be made: {}", causes(e.source()))))?;
         Ok(Self { client, base, extra: extra_headers(settings)?, clock })
     }
 
@@ -180,20 +174,6 @@ async fn read_all(response: &mut Response) -> Result<Vec<u8>, Fault> {
     Ok(body)
 }
 
-/// Reads `Retry-After`: seconds, or a date, which is compared with the server's own clock
-/// where its answer says the time, so that ours need not agree with it.
-fn retry_after(headers: &HeaderMap, now: jiff::Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|z| z.timestamp());
-    let theirs = headers.get(DATE).and_then(|d| d.to_str().ok()).and_then(date);
-    let wait = date(text)?.duration_since(theirs.unwrap_or(now));
-    // A date that is over means now.
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
 fn extra_headers(settings: &ServerSettings) -> Result<HeaderMap, Fault> {
     let mut map = HeaderMap::new();
     for (name, value) in &settings.headers {
@@ -221,7 +201,7 @@ fn local(text: String) -> Fault {
 
 /// Tells what a failed exchange means. The URL is left out: it is in the server's id.
 fn lost(error: &reqwest::Error) -> Fault {
-    let text = causes(error);
+    let text = causes(error.source());
     let low = text.to_lowercase();
     // A fatal alert is how a server refuses our certificate, or that there is none.
     let tls = ["certificate", "invalidcontenttype", "corrupt message", "fatal alert"];
@@ -232,17 +212,4 @@ fn lost(error: &reqwest::Error) -> Fault {
     // Nothing was sent if there was no connection.
     fault.lost = !error.is_connect() && !error.is_builder();
     fault
-}
-
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        next = cause.source();
-    }
-    if parts.is_empty() { "the connection failed".into() } else { parts.join(": ") }
 }

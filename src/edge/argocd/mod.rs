@@ -29,4 +29,3 @@ pub mod verdict;
 pub mod webhook;
 
 pub use drive::Done;
-pub use http::install_tls_provider;

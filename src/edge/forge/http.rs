@@ -4,11 +4,13 @@
 use crate::edge::git::smart::answer::clean;
 use crate::edge::git::smart::http::client;
 use crate::edge::git::{Clock, GitSettings};
+use crate::edge::net::{Halted, causes, in_runtime, retry_after};
 use crate::error::{Error, Result};
 use crate::redact::{Secret, redact};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Method, Response};
 use serde_json::Value;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -103,6 +105,15 @@ impl Fault {
     }
 }
 
+impl From<Halted> for Fault {
+    fn from(halted: Halted) -> Self {
+        match halted {
+            Halted::Unable(why) => Fault::Connect(why),
+            Halted::Late(why) => Fault::Cut(why),
+        }
+    }
+}
+
 /// A forge's API.
 pub(super) struct Http {
     client: reqwest::Client,
@@ -185,26 +196,13 @@ impl Http {
         }
         let (deadline, token) = (self.deadline, self.token.expose());
         std::thread::scope(|scope| {
-            let sent = scope.spawn(move || in_runtime(builder, deadline, token));
+            let sent = scope.spawn(move || in_runtime(deadline, exchange(builder, token)));
             let answer = sent.join().unwrap_or_else(|_| Err(Fault::Cut("the call broke off".into())));
             let said = answer.as_ref().map_or_else(Fault::words, |_| "done".into());
             tracing::debug!(method = %call.method, server = self.shown(), path, "forge: {said}");
             answer
         })
     }
-}
-
-fn in_runtime(builder: reqwest::RequestBuilder, deadline: Duration, token: &str) -> Result<Value, Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Fault::Connect(e.to_string()))?;
-    runtime.block_on(async move {
-        match tokio::time::timeout(deadline, exchange(builder, token)).await {
-            Ok(result) => result,
-            Err(_) => Err(Fault::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
-        }
-    })
 }
 
 async fn exchange(builder: reqwest::RequestBuilder, token: &str) -> Result<Value, Fault> {
@@ -216,7 +214,7 @@ async fn exchange(builder: reqwest::RequestBuilder, token: &str) -> Result<Value
         let host = to.as_ref().and_then(Url::host_str).unwrap_or("nowhere").to_owned();
         return Err(Fault::Redirect(host));
     }
-    let wait = wait(response.headers());
+    let wait = retry_after(response.headers(), jiff::Timestamp::now());
     // A server that repeats the token to us is not quoted.
     let body = read(&mut response).await.map(|body| without(body, token));
     if !status.is_success() {
@@ -237,11 +235,6 @@ fn without(body: Vec<u8>, token: &str) -> Vec<u8> {
         return body;
     }
     String::from_utf8_lossy(&body).replace(token, "[REDACTED]").into_bytes()
-}
-
-/// Seconds only; the date form would need a clock that agrees with the server's.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn read(response: &mut Response) -> Result<Vec<u8>, Fault> {
@@ -275,15 +268,6 @@ fn refusal(body: &[u8]) -> String {
 
 /// Tells what a failed exchange means, without the URL.
 fn lost(error: &reqwest::Error) -> Fault {
-    let mut parts: Vec<String> = Vec::new();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if parts.last() != Some(&text) {
-            parts.push(text);
-        }
-        next = cause.source();
-    }
-    let text = if parts.is_empty() { "the connection failed".into() } else { clean(&parts.join(": ")) };
+    let text = clean(&causes(error.source()));
     if error.is_connect() || error.is_builder() { Fault::Connect(text) } else { Fault::Cut(text) }
 }

@@ -264,10 +264,14 @@ fn owned(
     if base.entries(folder)?.is_none() {
         return Ok(Ok(fresh));
     }
-    let found = match base.entry(&format!("{folder}/{}", mark::FILE))? {
-        Some(entry) if entry.kind.is_file() => Mark::read(&base.blob(&entry.id)?),
-        _ => None,
+    let bytes = match base.entry(&format!("{folder}/{}", mark::FILE))? {
+        Some(entry) if entry.kind.is_file() => base.blob(&entry.id)?,
+        _ => Arc::default(),
     };
+    if let Some(schema) = Mark::later(&bytes) {
+        return Ok(Err(later(folder, schema)));
+    }
+    let found = Mark::read(&bytes);
     let adopted = rules.adopt.iter().any(|a| *a == id.to_string());
     match found {
         Some(mark) if mark.fleet == rules.fleet && mark.cluster == id.name && mark.env == id.env => {
@@ -280,6 +284,16 @@ fn owned(
         )),
         None => refuse(format!("the folder `{folder}` exists and bears no mark of Hydrant")),
     }
+}
+
+fn later(folder: &str, schema: u32) -> Violation {
+    let known = mark::SCHEMA;
+    Violation::error(format!(
+        "the mark of the folder `{folder}` has form {schema}, and this Hydrant ({}) knows {known}",
+        env!("CARGO_PKG_VERSION")
+    ))
+    .hint("a later Hydrant delivers this folder; use at least that version here too")
+    .guard()
 }
 
 /// Returns what stands in the way of a folder: a file, link or submodule on its path.

@@ -92,11 +92,14 @@ fn of_argocd(cluster: &Cluster<'_>, table: &mut Table<Domain>) {
         let what = format!("the Application `{name}` of {of}");
         table.add(domain.clone(), Claim::new(what, ClaimScope::Fleet, &by, &at, mend));
     }
-    for (what, name, key) in [
-        ("namespace", &cluster.argocd.namespace, "argocd.namespace"),
-        ("AppProject", &cluster.argocd.project, "argocd.project"),
+    let own = cluster.id.to_string();
+    // Projects stand beside Argo CD, and two clusters of one hub would each write their destination.
+    let beside = if cluster.argocd.remote { &of } else { &own };
+    for (what, name, key, place_of) in [
+        ("namespace", &cluster.argocd.namespace, "argocd.namespace", &own),
+        ("AppProject", &cluster.argocd.project, "argocd.project", beside),
     ] {
-        let what = format!("{what} `{name}` on {}", cluster.id);
+        let what = format!("{what} `{name}` on {place_of}");
         let mend = format!("set another {key}");
         table.add(domain.clone(), Claim::new(what, ClaimScope::Fleet, &by, &place(cluster, key), &mend));
     }

@@ -1,7 +1,8 @@
 //! Puts organizations, tenants and knowledge bases on their clusters, and holds those that failed.
 
 use crate::definition::{Definitions, Failed};
-use crate::model::fleet::{Fleet, SubjectView};
+use crate::error::Violation;
+use crate::model::fleet::{Cluster, Fleet, SubjectView};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
@@ -52,6 +53,7 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
         fleet.notices.extend(subject.warnings.iter().cloned());
         let view = Arc::new(view(subject, subjects));
         for cluster in fleet.clusters.iter_mut().filter(|c| subject.placed_on.contains(&c.id)) {
+            fleet.notices.extend(left_to_the_hub(subject, cluster));
             cluster.subjects.insert(subject.id.clone(), view.clone());
         }
     }
@@ -68,6 +70,23 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
             }
         }
     }
+}
+
+/// Returns a warning if a tenant's workload Application cannot be delivered to a cluster: it would
+/// have to stand beside Argo CD, on the hub, and the tenant's Application applies to the cluster.
+fn left_to_the_hub(subject: &Subject, cluster: &Cluster<'_>) -> Option<Violation> {
+    let wanted = subject.context.get("deployPath").is_some_and(|path| !path.is_null());
+    (wanted && cluster.argocd.remote).then(|| {
+        let (id, hub) = (&cluster.id, &cluster.argocd.instance);
+        Violation::warning(format!(
+            "{} has no workload Application on {id}: it would stand on the Argo CD instance `{hub}`, \
+             where the tenant's Application does not reach",
+            subject.id
+        ))
+        .at(subject.at.clone())
+        .key("hydrant.dev/deploy-path")
+        .hint(format!("add the Application and its AppProject there by hand, or leave {id} out of the binding's placement"))
+    })
 }
 
 /// Returns what the templates of a subject see of it and of its parents.

@@ -1,6 +1,7 @@
 //! Why a request has no answer, and whether asking again may help.
 
 use super::super::clock::Clock;
+use crate::edge::net::Halted;
 use std::time::Duration;
 
 /// How often a request that asks only is made in all.
@@ -45,6 +46,15 @@ pub(in super::super) enum Mender {
     Person,
     /// Whoever runs the server (exit 3).
     Server,
+}
+
+impl From<Halted> for Failure {
+    fn from(halted: Halted) -> Self {
+        match halted {
+            Halted::Unable(why) => Failure::Connect(why),
+            Halted::Late(why) => Failure::Cut(why),
+        }
+    }
 }
 
 impl Failure {
@@ -98,4 +108,43 @@ pub(in super::super) fn pause(failure: &Failure, tried: u32, clock: &dyn Clock) 
         _ => Duration::ZERO,
     };
     clock.sleep(asked.max(backoff.mul_f64(0.5 + clock.jitter().clamp(0.0, 1.0) / 2.0)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Keeps the last wait.
+    #[derive(Default)]
+    struct Waited(Cell<Duration>);
+
+    impl Clock for Waited {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, time: Duration) {
+            self.0.set(time);
+        }
+
+        fn jitter(&self) -> f64 {
+            0.5
+        }
+    }
+
+    #[test]
+    fn a_server_is_given_the_time_it_asks_for_within_bounds() {
+        let waited = |wait: Option<u64>, tried| {
+            let clock = Waited::default();
+            let wait = wait.map(Duration::from_secs);
+            pause(&Failure::Status { code: 503, text: String::new(), wait }, tried, &clock);
+            clock.0.get()
+        };
+        assert_eq!(waited(Some(7), 1), Duration::from_secs(7));
+        assert_eq!(waited(Some(u64::MAX), 1), MAX_RETRY_AFTER);
+        // Without a word of its own, and where it asks for less than we would wait.
+        assert_eq!(waited(None, 1), Duration::from_millis(150));
+        assert_eq!(waited(Some(0), 2), Duration::from_millis(600));
+    }
 }

@@ -1,6 +1,7 @@
 //! Gets a pack with what is missing here.
 
 use super::super::clock::Clock;
+use super::incoming::Bounded;
 use super::pkt::{self, Bands, Packet, broken};
 use super::wire::Wire;
 use crate::error::{Error, Result};
@@ -39,7 +40,7 @@ pub(in super::super) fn fetch(
     let body = request(ask);
     let folder = repo.path().join("objects/pack");
     wire.ask("git-upload-pack", &body, clock, |reader| {
-        let reader = &mut Bounded { reader, left: ask.most };
+        let reader = &mut Bounded::new(reader, ask.most, "it sends more than this is worth");
         let edge = if ask.depth.is_some() { read_edge(reader)? } else { Edge::default() };
         let first = skip_acknowledgements(reader)?;
         let mut bands = Bands::new(reader, Some(first))?;
@@ -50,23 +51,6 @@ pub(in super::super) fn fetch(
         Ok(_) => e,
         Err(io) => Error::external(format!("cannot write {}", folder.display())).because(io),
     })
-}
-
-/// Reads no more than was asked for; beyond it is an error, as an end would look like a cut.
-struct Bounded<'r> {
-    reader: &'r mut dyn Read,
-    left: u64,
-}
-
-impl Read for Bounded<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.reader.read(buffer)?;
-        match self.left.checked_sub(count as u64) {
-            Some(left) => self.left = left,
-            None => return Err(io::Error::other("it sends more than this is worth")),
-        }
-        Ok(count)
-    }
 }
 
 fn request(ask: &Ask) -> Vec<u8> {

@@ -11,11 +11,13 @@ use super::super::settings::GitSettings;
 use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
 use super::failure::{Failure, TRIES, pause};
+use super::incoming::Incoming;
+use crate::edge::net::{causes, in_runtime, install_tls_provider, retry_after};
 use crate::error::{Error, Result};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
 use std::cell::RefCell;
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use url::Url;
 
@@ -40,8 +42,7 @@ pub(in super::super) struct Http {
 /// Returns a client for one server with our rules: no redirects, no proxy but a configured one,
 /// deadlines for connecting, for silence and for the whole.
 pub(in crate::edge) fn client(url: &Url, settings: &GitSettings) -> Result<reqwest::Client> {
-    // Fails only if a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    install_tls_provider();
     let failed = |e: reqwest::Error| Error::input("cannot set up HTTP").because(e);
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -216,8 +217,8 @@ impl Http {
         let (sender, receiver) = sync_channel(16);
         let deadline = self.deadline;
         let outcome = std::thread::scope(|scope| {
-            let sending = scope.spawn(move || in_runtime(request, sender, deadline));
-            let answer = read(&mut Incoming { receiver, chunk: Vec::new(), at: 0 });
+            let sending = scope.spawn(move || in_runtime(deadline, send(request, sender)));
+            let answer = read(&mut Incoming::new(receiver));
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
             match (answer, sent) {
                 // All that was asked for arrived; what came after does not matter.
@@ -243,22 +244,7 @@ impl Http {
     }
 }
 
-type Chunk = Vec<u8>;
-
-fn in_runtime(request: Request, sender: SyncSender<Chunk>, deadline: Duration) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::Connect(e.to_string()))?;
-    runtime.block_on(async move {
-        match tokio::time::timeout(deadline, send(request, sender)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
-        }
-    })
-}
-
-async fn send(request: Request, sender: SyncSender<Chunk>) -> Result<(), Failure> {
+async fn send(request: Request, sender: SyncSender<Vec<u8>>) -> Result<(), Failure> {
     let Request { builder, limit, expect } = request;
     let mut response = builder.header(ACCEPT, &expect).send().await.map_err(lost)?;
     let status = response.status();
@@ -267,7 +253,7 @@ async fn send(request: Request, sender: SyncSender<Chunk>) -> Result<(), Failure
         return Err(Failure::Redirect(header(LOCATION).unwrap_or_default().to_owned()));
     }
     if status.as_u16() != 200 {
-        let wait = header(RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let wait = retry_after(response.headers(), jiff::Timestamp::now());
         // Web pages are for browsers; plain text is what servers mean for people at a terminal.
         let plain = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
         let text = if plain { error_page(&mut response).await } else { String::new() };
@@ -310,50 +296,10 @@ fn lost(error: reqwest::Error) -> Failure {
     let connect = error.is_connect() || error.is_builder();
     let timeout = error.is_timeout();
     let error = error.without_url();
-    let mut words = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(one) = cause {
-        let text = one.to_string();
-        if !words.contains(&text) {
-            if !words.is_empty() {
-                words.push_str(": ");
-            }
-            words.push_str(&text);
-        }
-        cause = one.source();
-    }
-    let words = clean(&words);
+    let words = clean(&causes(Some(&error)));
     match (connect, timeout) {
         (true, _) => Failure::Connect(words),
         (false, true) => Failure::Cut(format!("the server fell silent: {words}")),
         (false, false) => Failure::Cut(words),
-    }
-}
-
-/// The answer's bytes as they arrive.
-struct Incoming {
-    receiver: Receiver<Chunk>,
-    chunk: Chunk,
-    at: usize,
-}
-
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at >= self.chunk.len() {
-            match self.receiver.recv() {
-                Ok(chunk) => {
-                    self.chunk = chunk;
-                    self.at = 0;
-                }
-                Err(_) => return Ok(0),
-            }
-        }
-        let ready = self.chunk.get(self.at..).unwrap_or_default();
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.at += count;
-        Ok(count)
     }
 }

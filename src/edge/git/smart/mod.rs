@@ -7,6 +7,7 @@
 //!
 //! * [`wire`]: the way to a repository, HTTP or SSH.
 //! * [`http`]: one request and its bounded answer.
+//! * [`incoming`]: its bytes as they arrive.
 //! * [`failure`]: why there is none.
 //! * [`pkt`]: the framing inside.
 //! * [`advert`]: which branches there are.
@@ -19,6 +20,7 @@ pub(in crate::edge) mod answer;
 pub(in crate::edge) mod failure;
 pub(super) mod fetch;
 pub(in crate::edge) mod http;
+pub(super) mod incoming;
 pub(super) mod pkt;
 pub(super) mod push;
 pub(super) mod wire;

@@ -3,12 +3,14 @@
 use super::session::{Plan, converse};
 use crate::edge::git::smart::answer::clean;
 use crate::edge::git::smart::failure::Failure;
+use crate::edge::git::smart::incoming::{Bounded, Incoming};
+use crate::edge::net::in_runtime;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// How long we wait for a session to end in good order.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -28,11 +30,12 @@ impl Conversation {
         let (orders, ordered) = unbounded_channel();
         let (out, receiver) = sync_channel(16);
         let command = plan.address.command(service);
-        let thread = std::thread::spawn(move || in_runtime(&plan, &command, ordered, out, deadline));
+        let thread =
+            std::thread::spawn(move || in_runtime(deadline, converse(&plan, &command, ordered, out)));
         Self {
             service: service.to_owned(),
             orders: Some(orders),
-            incoming: Incoming { receiver, chunk: Vec::new(), at: 0, left: 0, too_long: false },
+            incoming: Incoming::new(receiver),
             thread: Some(thread),
         }
     }
@@ -56,14 +59,11 @@ impl Conversation {
         limit: u64,
         read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
     ) -> Result<T, Failure> {
-        self.incoming.left = limit;
-        let error = match read(&mut self.incoming) {
+        let beyond = format!("the answer is longer than {limit} bytes");
+        let error = match read(&mut Bounded::new(&mut self.incoming, limit, beyond)) {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        if self.incoming.too_long {
-            return Err(Failure::Protocol(format!("the answer is longer than {limit} bytes")));
-        }
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return Err(Failure::Protocol(clean(&error.to_string())));
         }
@@ -82,74 +82,8 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         self.orders = None;
         let Some(thread) = self.thread.take() else { return };
-        let until = Instant::now() + FAREWELL;
-        loop {
-            match self.incoming.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return,
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        if self.incoming.ends_by(Instant::now() + FAREWELL) {
+            let _ = thread.join();
         }
-        let _ = thread.join();
-    }
-}
-
-fn in_runtime(
-    plan: &Plan,
-    command: &str,
-    orders: UnboundedReceiver<Vec<u8>>,
-    out: SyncSender<Vec<u8>>,
-    deadline: Duration,
-) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::Connect(e.to_string()))?;
-    // `out` ends with this block, which tells the reader that there is no more.
-    let outcome = runtime.block_on(async {
-        match tokio::time::timeout(deadline, converse(plan, command, orders, out)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Failure::Cut(format!("no complete answer within {} s", deadline.as_secs_f32()))),
-        }
-    });
-    // Not waited for: a name server may take its time to answer a question nobody asks any more.
-    runtime.shutdown_background();
-    outcome
-}
-
-/// The command's output as it arrives.
-struct Incoming {
-    receiver: Receiver<Vec<u8>>,
-    chunk: Vec<u8>,
-    at: usize,
-    /// How much more may be read.
-    left: u64,
-    too_long: bool,
-}
-
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at >= self.chunk.len() {
-            match self.receiver.recv() {
-                Ok(chunk) => {
-                    self.chunk = chunk;
-                    self.at = 0;
-                }
-                Err(_) => return Ok(0),
-            }
-        }
-        if self.left == 0 {
-            self.too_long = true;
-            return Err(io::Error::other("the answer is too long"));
-        }
-        let ready = self.chunk.get(self.at..).unwrap_or_default();
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let count = ready.len().min(buffer.len()).min(most);
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.at += count;
-        self.left -= count as u64;
-        Ok(count)
     }
 }
