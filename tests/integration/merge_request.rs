@@ -5,7 +5,7 @@ use crate::argocd::background::Background;
 use crate::common::Ran;
 use crate::support::fleet::{Fleet, cluster_yaml};
 use crate::support::forge::{ALL, Forge, How, Speaks, Trouble};
-use crate::support::git::{git, person_commits};
+use crate::support::git::{git, many_commits, person_commits};
 use crate::support::server::{GitServer, Recorder};
 use serde_json::Value;
 
@@ -186,6 +186,40 @@ fn after_a_merge_a_squash_or_a_rebase_the_next_change_starts_from_the_target() {
         assert!(scene.shown(BRANCH).contains("a: three"));
         assert_eq!(scene.git(&["show", &format!("{BRANCH}:README.md")]), "later");
     }
+}
+
+/// Returns how many commits a cache has of the repository.
+fn commits_in(cache: &std::path::Path) -> usize {
+    let mirror = std::fs::read_dir(cache.join("git/git")).expect("a mirror").flatten().next().expect("one");
+    let all = git(&mirror.path(), &["cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]);
+    all.lines().filter(|kind| *kind == "commit").count()
+}
+
+#[test]
+fn a_new_agent_reads_a_request_whose_target_moved_on_without_all_of_its_history() {
+    let scene = Scene::new(Speaks::GitHub);
+    many_commits(&scene.server.repo, "main", 150);
+    scene.run(&[]).exits(0);
+    scene.forge.merge(1, &How::Merge);
+    for value in ["two", "three", "four"] {
+        scene.component(value);
+        scene.run(&[]).exits(0);
+    }
+    person_commits(&scene.server.repo, "main", &[("README.md", Some("later\n"))], "later");
+    let head = scene.git(&["rev-parse", BRANCH]);
+    scene.run_with("empty", &[]).exits(0).shows("merge request waits");
+    assert_eq!(scene.git(&["rev-parse", BRANCH]), head);
+    let read = commits_in(&scene.fleet.beside("empty"));
+    assert!(read < 100, "{read} of {} commits", scene.git(&["rev-list", "--count", "--all"]));
+    // It knows the request by then, also when the forge has deleted the branch and what was on it.
+    scene.forge.merge(2, &How::Squash("All of it".into()));
+    scene.forge.delete_branch(BRANCH);
+    scene.git(&["reflog", "expire", "--expire=now", "--all"]);
+    scene.git(&["gc", "-q", "--prune=now"]);
+    let quiet = scene.run_with("empty", &["--drift", "fail"]).exits(0).shows("nothing to propose");
+    assert!(!quiet.stderr.contains("by hand"), "{}", quiet.stderr);
+    scene.component("five");
+    scene.run_with("empty", &[]).exits(0).shows("merge request opened");
 }
 
 #[test]
