@@ -318,16 +318,27 @@ pub fn folder_trees<'p>(
     if entries.is_empty() {
         return None;
     }
+    let content = tree_content(&entries);
+    let id = ObjectId::of("tree", &content);
+    each(id, &content);
+    Some(id)
+}
+
+/// Returns the id that Git gives to a folder of these entries: by name, with a closing `/` for
+/// folders, whether it is one, and its id.
+pub fn tree_id(entries: &BTreeMap<String, (bool, ObjectId)>) -> ObjectId {
+    ObjectId::of("tree", &tree_content(entries))
+}
+
+fn tree_content(entries: &BTreeMap<String, (bool, ObjectId)>) -> Vec<u8> {
     let mut content = Vec::new();
     for (name, (is_folder, id)) in entries {
-        content.extend_from_slice(if is_folder { b"40000 " } else { b"100644 " });
+        content.extend_from_slice(if *is_folder { b"40000 " } else { b"100644 " });
         content.extend_from_slice(name.trim_end_matches('/').as_bytes());
         content.push(0);
         content.extend_from_slice(id.as_bytes());
     }
-    let id = ObjectId::of("tree", &content);
-    each(id, &content);
-    Some(id)
+    content
 }
 
 /// Returns the path of a name in a folder; the root folder is `""`.
