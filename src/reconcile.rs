@@ -11,9 +11,10 @@ use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
+use crate::message;
 use crate::model::fleet::{Destination, Fleet, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId, UnitId};
-use crate::model::target::{ChangeSet, TargetState};
+use crate::model::target::{ChangeSet, ClusterTarget, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
@@ -225,12 +226,16 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 
 fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = request.render.fleet.load()?;
-    let key = shortcut::key(&tree, request, tools.sync);
+    let inputs = message::inputs(&tree, builtin());
+    let key = shortcut::key(&tree, &inputs, request, tools.sync);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
     let mut definitions = defined(tree, source, &request.render)?;
-    let subjects = resolve::resolve_subjects(&definitions);
+    definitions.inputs = inputs.into();
+    tools.memo.begin(definitions.settings.fleet_name());
+    let subjects = resolve::resolve_subjects(&definitions, tools.memo.checked());
+    tools.memo.keep_checked(subjects.checked());
     // Thousands of parsed documents that nobody asks again.
     definitions.bindings.documents = Vec::new();
     let fleet = resolve::resolve_with(&definitions, builtin(), subjects);
@@ -241,7 +246,10 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         }
         None => None,
     };
-    let mut target = hydrate(&fleet, &request.render.pick, tools)?;
+    let mut target = std::thread::scope(|scope| {
+        scope.spawn(|| delivery::fetch_ahead(&fleet, request, tools.stop));
+        hydrate(&fleet, &request.render.pick, tools)
+    })?;
     hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
@@ -274,7 +282,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 /// Starts a report with what is held and noticed.
 pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
     let mut report = Report::new(&fleet.name);
-    report.units = target.clusters.values().map(|c| c.ids().count()).sum();
+    report.units = target.clusters.values().map(ClusterTarget::units).sum();
     if !fleet.failed.is_empty() {
         report.hold(None, &fleet.failed);
     }

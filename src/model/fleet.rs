@@ -7,8 +7,8 @@ use super::platform::{Argocd, Vault};
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
+use crate::stage::bindings::SubjectData;
 use crate::template::Part;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -94,13 +94,13 @@ pub struct Cluster<'d> {
 #[derive(Debug)]
 pub struct SubjectView {
     /// By the name that templates use.
-    pub parts: Vec<(&'static str, Arc<Value>)>,
+    pub parts: Vec<(&'static str, Arc<SubjectData>)>,
     digest: OnceLock<blake3::Hash>,
 }
 
 impl SubjectView {
     /// Returns the view of these parts.
-    pub fn new(parts: Vec<(&'static str, Arc<Value>)>) -> Self {
+    pub fn new(parts: Vec<(&'static str, Arc<SubjectData>)>) -> Self {
         Self { parts, digest: OnceLock::new() }
     }
 
@@ -109,9 +109,8 @@ impl SubjectView {
         self.digest.get_or_init(|| {
             let mut hasher = blake3::Hasher::new();
             for (name, data) in &self.parts {
-                let text = data.to_string();
-                hasher.update(&(text.len() as u64).to_le_bytes());
-                hasher.update(name.as_bytes()).update(text.as_bytes());
+                hasher.update(&(name.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes()).update(data.digest());
             }
             hasher.finalize()
         })

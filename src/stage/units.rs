@@ -209,8 +209,13 @@ impl<'f> Maker<'f> {
     /// The manifests of every component of the subject's scope, and its Application.
     fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
-        let own: Vec<(&'static str, Part)> =
-            view.parts.iter().map(|(name, data)| (*name, Part::new(data.clone()))).collect();
+        let mut own: Vec<(&'static str, Part)> = Vec::new();
+        for (name, data) in &view.parts {
+            match data.value() {
+                Ok(value) => own.push((name, Part::new(value.clone()))),
+                Err(why) => return vec![Err((domain, why.clone()))],
+            }
+        }
         let mut units = Vec::new();
         let serving =
             self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());
