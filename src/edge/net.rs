@@ -57,6 +57,18 @@ pub(super) enum Halted {
     Late(String),
 }
 
+/// Makes a call, for `deadline` at most. What the call owns ends with it, which tells its readers
+/// that there is no more.
+pub(super) async fn in_time<T, E: From<Halted>>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Halted::Late(format!("no complete answer within {} s", deadline.as_secs_f32())).into()),
+    }
+}
+
 /// Makes a call in a small runtime of its own, for `deadline` at most. It blocks, so it is
 /// for a thread that is in no runtime.
 pub(super) fn in_runtime<T, E: From<Halted>>(
@@ -67,16 +79,7 @@ pub(super) fn in_runtime<T, E: From<Halted>>(
         .enable_all()
         .build()
         .map_err(|e| Halted::Unable(e.to_string()))?;
-    // What the call owns ends with this block, which tells its readers that there is no more.
-    let outcome = runtime.block_on(async {
-        match tokio::time::timeout(deadline, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let late = format!("no complete answer within {} s", deadline.as_secs_f32());
-                Err(Halted::Late(late).into())
-            }
-        }
-    });
+    let outcome = runtime.block_on(in_time(deadline, call));
     // Not waited for: a name server may take its time to answer a question nobody asks any more.
     runtime.shutdown_background();
     outcome
