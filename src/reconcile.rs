@@ -13,15 +13,16 @@ use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::model::fleet::{Destination, Fleet, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId, UnitId};
-use crate::model::target::{ChangeSet, TargetState};
+use crate::model::target::{ChangeSet, ClusterTarget, TargetState};
 use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
+use crate::stage::bindings::Subjects;
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::types::Types;
 use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
-use crate::stage::{gather, lot, overlay, render, resolve, validate};
+use crate::stage::{form, gather, lot, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -78,6 +79,25 @@ fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Defini
 /// A selection of something that is not there.
 pub fn fleet<'d>(definitions: &'d Definitions, pick: &Selection) -> Result<Fleet<'d>> {
     checked(resolve::resolve(definitions, builtin()), pick)
+}
+
+/// Resolves the bindings of a fleet, and lets their documents go: nobody asks these thousands again.
+pub fn subjects(definitions: &mut Definitions) -> Subjects {
+    let subjects = resolve::resolve_subjects(definitions);
+    definitions.bindings.documents = Vec::new();
+    subjects
+}
+
+/// Resolves a fleet whose bindings are resolved, and checks that the selection names what there is.
+///
+/// # Errors
+/// A selection of something that is not there.
+pub fn fleet_with<'d>(
+    definitions: &'d Definitions,
+    subjects: Subjects,
+    pick: &Selection,
+) -> Result<Fleet<'d>> {
+    checked(resolve::resolve_with(definitions, builtin(), subjects), pick)
 }
 
 fn checked<'d>(fleet: Fleet<'d>, pick: &Selection) -> Result<Fleet<'d>> {
@@ -205,7 +225,14 @@ fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>, memo: &dyn Memo) -> Made 
 /// # Errors
 /// Whatever is wrong with it.
 pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydrated, Violations> {
-    let rendered = render::render(unit)?;
+    let answers = render::evaluate(unit);
+    // The types judge whole objects.
+    if types.is_none()
+        && let Some(hydrated) = form::hydrate(unit, &answers)
+    {
+        return Ok(hydrated);
+    }
+    let rendered = render::finish(unit, answers)?;
     let overlaid = overlay::overlay(rendered, unit)?;
     validate::validate(overlaid, unit, types)
 }
@@ -230,11 +257,8 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         return Ok(report);
     }
     let mut definitions = defined(tree, source, &request.render)?;
-    let subjects = resolve::resolve_subjects(&definitions);
-    // Thousands of parsed documents that nobody asks again.
-    definitions.bindings.documents = Vec::new();
-    let fleet = resolve::resolve_with(&definitions, builtin(), subjects);
-    let fleet = checked(fleet, &request.render.pick)?;
+    let subjects = subjects(&mut definitions);
+    let fleet = fleet_with(&definitions, subjects, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
@@ -274,7 +298,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 /// Starts a report with what is held and noticed.
 pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
     let mut report = Report::new(&fleet.name);
-    report.units = target.clusters.values().map(|c| c.ids().count()).sum();
+    report.units = target.clusters.values().map(ClusterTarget::count).sum();
     if !fleet.failed.is_empty() {
         report.hold(None, &fleet.failed);
     }

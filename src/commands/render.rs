@@ -22,8 +22,9 @@ use crate::telemetry::{Shown, colours_on_stdout};
 pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None)?;
     let types = types(args.crds.as_deref())?;
-    let definitions = reconcile::definitions(&request.render)?;
-    let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
+    let mut definitions = reconcile::definitions(&request.render)?;
+    let subjects = reconcile::subjects(&mut definitions);
+    let fleet = reconcile::fleet_with(&definitions, subjects, &request.render.pick)?;
     let memo = super::memo(&request);
     let mut target = reconcile::hydrate(
         &fleet,

@@ -7,7 +7,7 @@ use super::platform::{Argocd, Vault};
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
-use crate::template::Part;
+use crate::template::{self, Part};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -55,6 +55,17 @@ pub struct Placed<'d> {
     pub values: Part,
     /// Its wave.
     pub wave: Part,
+    /// What all its units have in common besides.
+    pub common: OnceLock<Common>,
+}
+
+/// What the units of one component on one cluster have in common, prepared for the first of them.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The overlays of its manifests.
+    pub overlays: Vec<Arc<Step>>,
+    /// The digest of the renderer, the component and the overlays.
+    pub digest: blake3::Hash,
 }
 
 /// One cluster, resolved.
@@ -94,27 +105,35 @@ pub struct Cluster<'d> {
 #[derive(Debug)]
 pub struct SubjectView {
     /// By the name that templates use.
-    pub parts: Vec<(&'static str, Arc<Value>)>,
-    digest: OnceLock<blake3::Hash>,
+    parts: Vec<(&'static str, Arc<Value>)>,
+    digests: OnceLock<Vec<blake3::Hash>>,
 }
 
 impl SubjectView {
     /// Returns the view of these parts.
     pub fn new(parts: Vec<(&'static str, Arc<Value>)>) -> Self {
-        Self { parts, digest: OnceLock::new() }
+        Self { parts, digests: OnceLock::new() }
     }
 
-    /// Returns the digest of the data, computed once for all clusters.
-    pub fn digest(&self) -> &blake3::Hash {
-        self.digest.get_or_init(|| {
-            let mut hasher = blake3::Hasher::new();
-            for (name, data) in &self.parts {
-                let text = data.to_string();
-                hasher.update(&(text.len() as u64).to_le_bytes());
-                hasher.update(name.as_bytes()).update(text.as_bytes());
-            }
-            hasher.finalize()
-        })
+    /// Returns the digests of the parts, computed once for all clusters.
+    fn digests(&self) -> &[blake3::Hash] {
+        self.digests.get_or_init(|| self.parts.iter().map(|(_, data)| template::digest(data)).collect())
+    }
+
+    /// Returns the digest of all the data.
+    pub fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for ((name, _), digest) in self.parts.iter().zip(self.digests()) {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes()).update(digest.as_bytes());
+        }
+        hasher.finalize()
+    }
+
+    /// Returns the parts, prepared for templates.
+    pub fn prepared(&self) -> Vec<(&'static str, Part)> {
+        let parts = self.parts.iter().zip(self.digests());
+        parts.map(|((name, data), digest)| (*name, Part::known(data.clone(), *digest))).collect()
     }
 }
 

@@ -82,6 +82,15 @@ impl Lot {
         Self { cluster, subject, summary, bytes: Bytes::Stored(place) }
     }
 
+    /// Lets its files go, for a run that only tells what is wrong; what they hold stays known.
+    pub fn without_files(self) -> Self {
+        let Bytes::Here(units) = self.bytes else { return self };
+        let bare =
+            |(id, hydrated)| (id, Arc::new(Hydrated { files: Vec::new(), ..Arc::unwrap_or_clone(hydrated) }));
+        let units = Arc::unwrap_or_clone(units).into_iter().map(bare).collect();
+        Self { bytes: Bytes::Here(Arc::new(units)), ..self }
+    }
+
     /// Returns the units; they are read each time if they lie elsewhere.
     ///
     /// # Errors

@@ -26,6 +26,11 @@ impl ClusterTarget {
         self.lots.values().flat_map(Lot::ids)
     }
 
+    /// Returns how many units there are.
+    pub fn count(&self) -> usize {
+        self.lots.values().map(|lot| lot.summary.parts.len()).sum()
+    }
+
     /// Returns true if a unit lies at a place.
     pub fn has_place(&self, place: &str) -> bool {
         self.lot_at(place).is_some_and(|lot| lot.ids().any(|id| id.place() == place))

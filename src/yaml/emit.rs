@@ -19,7 +19,7 @@ const SIMPLE_KEY: usize = 128;
 
 /// Prints one document, ending in a newline.
 pub fn write(value: &Value) -> String {
-    let mut out = Emitter { out: String::with_capacity(512), line_start: 0 };
+    let mut out = Emitter::new(512);
     out.document(value);
     out.out
 }
@@ -38,7 +38,7 @@ pub fn write_documents<'a>(values: impl IntoIterator<Item = &'a Value>) -> Strin
 }
 
 fn write_some(values: &[&Value]) -> String {
-    let mut out = Emitter { out: String::with_capacity(512 * values.len()), line_start: 0 };
+    let mut out = Emitter::new(512 * values.len());
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             out.out.push_str("---\n");
@@ -56,7 +56,7 @@ pub fn write_json_string(value: &Value) -> String {
     if json.chars().all(|c| printable(c) && !is_separator(c)) {
         return json;
     }
-    let mut out = Emitter { out: String::with_capacity(json.len() + 16), line_start: 0 };
+    let mut out = Emitter::new(json.len() + 16);
     for c in json.chars() {
         if printable(c) && !is_separator(c) { out.out.push(c) } else { out.escape(c) }
     }
@@ -68,9 +68,25 @@ fn is_separator(c: char) -> bool {
     matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-struct Emitter {
-    out: String,
-    line_start: usize,
+/// Prints; the parts that [`super::gaps`] prints by themselves are open to it.
+pub(super) struct Emitter<'g> {
+    pub(super) out: String,
+    pub(super) line_start: usize,
+    /// Asked about each text that is no key: true leaves it out, and notes where it would stand.
+    pub(super) leave_out: Option<&'g mut dyn FnMut(&str, Spot) -> bool>,
+}
+
+/// Where something stands in a text that is being printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    /// The byte before which it stands.
+    pub at: usize,
+    /// How many bytes of its line stand before it.
+    pub into_line: usize,
+    /// The indent of what it stands in.
+    pub indent: usize,
+    /// True for an item of a list, false for what stands after a key.
+    pub item: bool,
 }
 
 /// How a scalar is written.
@@ -82,8 +98,12 @@ enum Style {
     Literal,
 }
 
-impl Emitter {
-    fn document(&mut self, value: &Value) {
+impl Emitter<'_> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { out: String::with_capacity(capacity), line_start: 0, leave_out: None }
+    }
+
+    pub(super) fn document(&mut self, value: &Value) {
         match value {
             Value::Object(map) if !map.is_empty() => self.mapping(map, 0, true),
             Value::Array(items) if !items.is_empty() => self.sequence(items, 0, true),
@@ -139,7 +159,19 @@ impl Emitter {
         self.value_after_key(value, indent);
     }
 
-    fn value_after_key(&mut self, value: &Value, indent: usize) {
+    /// Returns true if a value is left out here.
+    fn is_left_out(&mut self, value: &Value, indent: usize, item: bool) -> bool {
+        let (Some(leave_out), Value::String(text)) = (&mut self.leave_out, value) else { return false };
+        let at = self.out.len();
+        leave_out(text, Spot { at, into_line: at - self.line_start, indent, item })
+    }
+
+    /// Prints what stands after a key and its colon, to the end of the line.
+    pub(super) fn value_after_key(&mut self, value: &Value, indent: usize) {
+        if self.is_left_out(value, indent, false) {
+            self.line_start = self.out.len();
+            return;
+        }
         match value {
             Value::Object(map) if !map.is_empty() => {
                 self.newline();
@@ -164,13 +196,22 @@ impl Emitter {
             }
             here = false;
             self.out.push_str("- ");
-            match item {
-                Value::Object(map) if !map.is_empty() => self.mapping(map, indent + 2, true),
-                Value::Array(inner) if !inner.is_empty() => self.sequence(inner, indent + 2, true),
-                leaf => {
-                    self.leaf(leaf, indent + 2);
-                    self.newline();
-                }
+            self.item(item, indent);
+        }
+    }
+
+    /// Prints what stands after the dash of an item, to the end of the line.
+    pub(super) fn item(&mut self, item: &Value, indent: usize) {
+        if self.is_left_out(item, indent, true) {
+            self.line_start = self.out.len();
+            return;
+        }
+        match item {
+            Value::Object(map) if !map.is_empty() => self.mapping(map, indent + 2, true),
+            Value::Array(inner) if !inner.is_empty() => self.sequence(inner, indent + 2, true),
+            leaf => {
+                self.leaf(leaf, indent + 2);
+                self.newline();
             }
         }
     }

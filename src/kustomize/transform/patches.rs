@@ -3,7 +3,7 @@
 use super::Failure;
 use super::json6902::{self, Operation};
 use crate::error::Origin;
-use crate::kustomize::gvk::{Identified as _, ObjectId};
+use crate::kustomize::gvk::{Gvk, Identified as _, ObjectId};
 use crate::kustomize::merge::{Conflict, Merger};
 use crate::kustomize::resource::{Resource, Step, metadata_mut};
 use crate::kustomize::resources::Resources;
@@ -69,6 +69,15 @@ impl Patch {
             return Err(Failure::plain(format!("the patch makes two objects one: {id}")));
         }
         Ok(places.len())
+    }
+
+    /// Returns false if the type of an object that keeps it rules it out.
+    pub fn may_choose(&self, object: &Value) -> bool {
+        match (&self.target, &self.body) {
+            (Some(target), _) => target.may_choose(object),
+            (None, Body::Json(_)) => true,
+            (None, Body::Merge(patch)) => patch.gvk() == Gvk::new(&object.api_version(), &object.kind()),
+        }
     }
 
     fn places(&self, resources: &mut Resources) -> Result<Vec<usize>, Failure> {

@@ -15,6 +15,7 @@ mod moved;
 pub use base::BaseCluster;
 pub use budget::AllowDelete;
 pub use foreign::{Drift, Settlement, wanted};
+#[cfg(test)]
 pub(crate) use index::list_components;
 
 use super::units::Selection;
