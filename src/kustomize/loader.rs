@@ -221,10 +221,11 @@ impl<'f> Folder<'f> {
 
 /// Returns why a path that would open a socket is refused.
 fn refuse_remote((path, at): &Placed) -> Option<Violation> {
-    let lower = path.to_ascii_lowercase();
+    let begins = |with: &&str| path.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    let at_a_ref = || path.contains('?') && path.to_ascii_lowercase().contains("?ref=");
     let schemes = ["http://", "https://", "ssh://", "git://", "git+", "git::", "file://", "oci://", "s3://"];
     let hosts = ["github.com/", "gitlab.com/", "bitbucket.org/", "git@"];
-    let remote = schemes.iter().chain(&hosts).any(|p| lower.starts_with(p)) || lower.contains("?ref=");
+    let remote = schemes.iter().chain(&hosts).any(begins) || at_a_ref();
     remote.then(|| {
         let shown = crate::redact::redact(path).into_owned();
         Violation::error(format!("`{shown}` is remote, and a build opens no connection"))

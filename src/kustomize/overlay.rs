@@ -13,6 +13,7 @@ use super::loader::{Folder, Found, ReadFiles};
 use super::program::{Change, Matched, Op, Run};
 use super::resource::{Resource, metadata_map, set_metadata_map};
 use super::schema::Table;
+use super::threads::Threads;
 use crate::error::{Origin, Violation, Violations};
 use serde_json::Value;
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl Overlay {
         }
         run.run(&self.ops)?;
         run.finish(&self.config, &self.at)?;
-        if let Some(id) = run.resources.duplicate() {
+        if let Some(id) = run.resources.duplicate(Threads::One) {
             let message = format!("the overlay makes two objects of the unit one: {id}");
             return Err(vec![Violation::error(message).at(self.at.clone())]);
         }

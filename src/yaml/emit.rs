@@ -120,8 +120,10 @@ impl Emitter<'_> {
     }
 
     fn indent(&mut self, n: usize) {
-        for _ in 0..n {
-            self.out.push(' ');
+        const BLANKS: &str = "                                                                ";
+        match BLANKS.get(..n) {
+            Some(blanks) => self.out.push_str(blanks),
+            None => self.out.extend(std::iter::repeat_n(' ', n)),
         }
     }
 
@@ -245,7 +247,9 @@ impl Emitter<'_> {
     }
 
     fn plain(&mut self, text: &str, indent: usize, key: bool) {
-        if key || self.column() + text.len() <= WIDTH {
+        // A character has one byte or more.
+        let bytes = self.out.len() - self.line_start + text.len();
+        if key || bytes <= WIDTH || self.column() + text.len() <= WIDTH {
             self.out.push_str(text);
             return;
         }
@@ -403,8 +407,18 @@ fn style(text: &str, key: bool) -> Style {
 fn is_simple_word(text: &str) -> bool {
     !text.is_empty()
         && text.as_bytes()[0].is_ascii_alphabetic()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+        && text.bytes().all(|b| IN_A_SIMPLE_WORD[usize::from(b)])
 }
+
+const IN_A_SIMPLE_WORD: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        all[b] = (b as u8).is_ascii_alphanumeric() || matches!(b as u8, b'-' | b'_' | b'.' | b'/');
+        b += 1;
+    }
+    all
+};
 
 struct Analysis {
     plain_allowed: bool,

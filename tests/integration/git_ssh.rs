@@ -7,7 +7,7 @@ use crate::support::proxy::{Break, Proxy};
 use crate::support::server::black_hole;
 use crate::support::sshd::{SshAgent, Sshd, commits, fingerprint, keygen, script_file};
 use hydrant::edge::git::{
-    GitSettings, KeySource, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
+    Ancestry, GitSettings, KeySource, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
     SshSettings, Tip, publish, settle_branch,
 };
 use hydrant::error::{Error, ErrorKind, Result};
@@ -244,6 +244,25 @@ fn a_commit_of_ours_far_down_is_found_over_ssh_too() {
     };
     let settled = settle_branch(&repo, &head, &us).unwrap_or_else(|e| panic!("{}", said(&e)));
     assert_eq!(settled.expect("a commit of ours").last.id, ours);
+}
+
+/// What keeps an older fleet from undoing a newer delivery, where each run has an empty cache.
+#[test]
+fn the_older_of_two_commits_is_told_over_ssh_with_an_empty_cache() {
+    let Some(server) = Sshd::start() else { return };
+    for n in 0..70 {
+        person_commits(&server.repo, "main", &[("fleet", Some(&n.to_string()))], "an edit");
+    }
+    let [old, new] = ["main~68", "main"].map(|name| git(&server.repo, &["rev-parse", name]));
+    for (first, second, stand) in [(&old, &new, Ancestry::Older), (&new, &old, Ancestry::Newer)] {
+        let cache = tempfile::tempdir().unwrap();
+        let mut repo = open(&server.url(), &server.settings(cache.path())).unwrap();
+        repo.fetch_revision("main").unwrap();
+        assert_eq!(repo.compare(first, second).unwrap_or_else(|e| panic!("{}", said(&e))), stand);
+        // One that no branch has is not looked for without end.
+        let nobody = "1".repeat(40);
+        assert_eq!(repo.compare(&nobody, second).unwrap(), Ancestry::Unknown);
+    }
 }
 
 #[test]

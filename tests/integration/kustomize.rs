@@ -249,7 +249,7 @@ fn strict_makes_a_target_that_finds_nothing_an_error() {
     let built = build(&files, "", &BuildOptions::default()).expect("builds");
     let warning = built.warnings[0].to_string();
     assert!(warning.contains("chooses no object") && warning.contains("v1 ConfigMap c"), "{warning}");
-    assert!(build(&files, "", &BuildOptions { strict: true }).is_err());
+    assert!(build(&files, "", &BuildOptions { strict: true, ..BuildOptions::default() }).is_err());
 }
 
 #[test]

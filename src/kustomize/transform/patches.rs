@@ -9,6 +9,7 @@ use crate::kustomize::resource::{Resource, Step, metadata_mut};
 use crate::kustomize::resources::Resources;
 use crate::kustomize::schema::{Field, Table, builtin};
 use crate::kustomize::selector::Selector;
+use crate::kustomize::threads::Threads;
 use crate::suggest::did_you_mean;
 use serde_json::Value;
 
@@ -64,7 +65,7 @@ impl Patch {
         }
         let renamed = self.target.is_some() && (self.allow_name_change || self.allow_kind_change);
         resources.remove(&gone);
-        if renamed && let Some(id) = resources.duplicate() {
+        if renamed && let Some(id) = resources.duplicate(Threads::One) {
             return Err(Failure::plain(format!("the patch makes two objects one: {id}")));
         }
         Ok(places.len())
