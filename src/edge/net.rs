@@ -72,19 +72,23 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
     Ok(done)
 }
 
+/// Makes a call, for `deadline` at most.
+pub(super) async fn in_time<T, E: From<Halted>>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Halted::Late(format!("no complete answer within {} s", deadline.as_secs_f32())).into()),
+    }
+}
+
 /// Makes a call as [`block_on`] does, for `deadline` at most.
 pub(super) fn in_runtime<T, E: From<Halted>>(
     deadline: Duration,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    match block_on(async { tokio::time::timeout(deadline, call).await }) {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => {
-            let late = format!("no complete answer within {} s", deadline.as_secs_f32());
-            Err(Halted::Late(late).into())
-        }
-        Err(e) => Err(Halted::Unable(e.to_string()).into()),
-    }
+    block_on(in_time(deadline, call)).map_err(|e| Halted::Unable(e.to_string()))?
 }
 
 #[cfg(test)]
