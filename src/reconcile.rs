@@ -239,7 +239,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     // Thousands of parsed documents that nobody asks again.
     definitions.bindings.documents = Vec::new();
     let fleet = resolve::resolve_with(&definitions, builtin(), subjects);
-    let fleet = checked(fleet, &request.render.pick)?;
+    let mut fleet = checked(fleet, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
@@ -276,7 +276,15 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         let trees = std::mem::take(&mut report.trees);
         shortcut::keep(&key, &report, trees, request);
     }
+    let views: Vec<_> = fleet.clusters.iter_mut().map(|c| std::mem::take(&mut c.subjects)).collect();
+    free_later((target, views, std::mem::take(&mut fleet.subjects)));
     Ok(report)
+}
+
+/// Frees what is large on a thread of its own: a process that ends does not wait for it.
+fn free_later(what: impl Send + 'static) {
+    // Without a thread it is freed here.
+    let _ = std::thread::Builder::new().spawn(move || drop(what));
 }
 
 /// Starts a report with what is held and noticed.
