@@ -264,7 +264,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     tools.memo.begin(definitions.settings.fleet_name());
     let subjects = subjects(&mut definitions, tools.memo.checked());
     tools.memo.keep_checked(subjects.checked());
-    let fleet = fleet_with(&definitions, subjects, &request.render.pick)?;
+    let mut fleet = fleet_with(&definitions, subjects, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
@@ -301,7 +301,15 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         let trees = std::mem::take(&mut report.trees);
         shortcut::keep(&key, &report, trees, request, &definitions.settings.git);
     }
+    let views: Vec<_> = fleet.clusters.iter_mut().map(|c| std::mem::take(&mut c.subjects)).collect();
+    free_later((target, views, std::mem::take(&mut fleet.subjects)));
     Ok(report)
+}
+
+/// Frees what is large on a thread of its own: a process that ends does not wait for it.
+fn free_later(what: impl Send + 'static) {
+    // Without a thread it is freed here.
+    let _ = std::thread::Builder::new().spawn(move || drop(what));
 }
 
 /// Starts a report with what is held and noticed.

@@ -3,6 +3,7 @@
 use crate::common::{Ran, project};
 use crate::support::fleet::Fleet;
 use crate::support::git::person_commits;
+use crate::support::server::GitServer;
 use std::path::PathBuf;
 
 const BARGE: &str = "bindings/river-works/barge.yaml";
@@ -118,6 +119,31 @@ fn a_stranger_among_tenants_that_stand_as_they_should_is_seen() {
         scene.run(&["--allow-delete", "tenant/stray"]).exits(0);
         assert_eq!(scene.fleet.tree(), tree, "{stray}");
     }
+}
+
+#[test]
+fn an_empty_cache_is_filled_once_while_the_units_are_rendered() {
+    let server = GitServer::start();
+    let fleet = Fleet::of(&["a"]);
+    fleet.component("notes", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n");
+    let run = |cache: &str| {
+        let cache = fleet.beside(cache).display().to_string();
+        fleet.call(&["run"], &["--once", "--repo", &server.url(), "--cache", &cache]).run()
+    };
+    person_commits(&server.repo, "main", &[("README.md", Some("theirs\n"))], "start");
+    run("cache").exits(0).shows("committed");
+    let packs =
+        || server.seen().iter().filter(|s| s.line.starts_with("POST /gitops.git/git-upload-pack")).count();
+    let lists = || server.seen().iter().filter(|s| s.line.contains("service=git-upload-pack")).count();
+    let (before, listed) = (packs(), lists());
+    run("another").exits(0).shows("nothing to commit");
+    // One look ahead, and one once there is something to compare.
+    assert_eq!((packs() - before, lists() - listed), (1, 2));
+    // A cache that is there needs no look ahead.
+    fleet.component("more", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n");
+    let listed = lists();
+    run("another").exits(0).shows("committed");
+    assert_eq!(lists() - listed, 1);
 }
 
 #[test]

@@ -244,10 +244,9 @@ impl<'r> Mine<'r> {
 
     /// Returns true if a commit says that it is ours, and is what it says.
     fn says_so(&self, commit: &Commit) -> Result<bool> {
-        if let Some(env) = self.us.env {
-            if about(commit).is_some_and(|envs| !envs.split_whitespace().any(|e| e == env)) {
-                return Ok(false);
-            }
+        let others = |env| about(commit).is_some_and(|envs| !envs.split_whitespace().any(|e| e == env));
+        if self.us.env.is_some_and(others) {
+            return Ok(false);
         }
         if commit.trailer(FLEET_TRAILER) == Some(self.us.fleet) {
             return is_whole(self.repo, commit);
