@@ -13,7 +13,7 @@ use crate::yaml::write_documents;
 /// A kustomization that cannot be built.
 pub fn run(args: &BuildArgs, quiet: bool) -> Result<u8> {
     let (files, dir) = Disk::around(&args.dir)?;
-    let options = BuildOptions { strict: args.strict, threads: Some(threads) };
+    let options = BuildOptions { strict: args.strict, threads: Some(threads), ..BuildOptions::default() };
     let built = build(&files, &dir, &options)
         .map_err(|why| Error::input(format!("{} was not built", args.dir.display())).with(why))?;
     if !quiet {

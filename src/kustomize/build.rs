@@ -6,7 +6,7 @@ use super::fieldspec::FieldSpec;
 use super::files::{Files, join};
 use super::gvk::Gvk;
 use super::kustomization::Kustomization;
-use super::loader::{Folder, ReadFiles};
+use super::loader::{Folder, MOST_FOLDERS, ReadFiles};
 use super::order::Order;
 use super::program::Run;
 use super::provenance::{origin_text, transformations_text};
@@ -26,6 +26,9 @@ pub struct BuildOptions {
     /// Makes rayon's global pool ready, before a build that is large enough is shared among
     /// its threads; none leaves that to rayon.
     pub threads: Option<fn()>,
+    /// How many bases and components may be entered, each as often as it is named; none is
+    /// 250,000.
+    pub most_folders: Option<usize>,
 }
 
 /// Objects that one thread takes at a time where several work.
@@ -71,7 +74,7 @@ const INTERNAL: [&str; 18] = [
 /// # Errors
 /// Everything that is wrong in the kustomization and in what it names.
 pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Built, Violations> {
-    let read = ReadFiles::unnoted();
+    let read = ReadFiles::unnoted(options.most_folders.unwrap_or(MOST_FOLDERS));
     let folder = Folder::new(files, &read, &start(dir)?);
     let kustomization = folder.kustomization(None)?;
     let threads = Threads::Several(options.threads.unwrap_or(|| ()));

@@ -58,8 +58,8 @@ pub enum Make {
 
 impl FieldSpec {
     /// Returns the spec of a path.
-    pub fn new(gvk: Gvk, path: &str, create: bool) -> Self {
-        Self { gvk, path: path.to_owned(), create, parts: OnceLock::new() }
+    pub fn new(gvk: Gvk, path: impl Into<String>, create: bool) -> Self {
+        Self { gvk, path: path.into(), create, parts: OnceLock::new() }
     }
 
     fn parts(&self) -> &[Part] {

@@ -146,18 +146,11 @@ fn or<'t>(text: &'t str, none: &'t str) -> &'t str {
     if text.is_empty() { none } else { text }
 }
 
-/// Compares two texts that are given in pieces.
-fn compare_joined(a: &[&str], b: &[&str]) -> Ordering {
-    a.iter().flat_map(|t| t.bytes()).cmp(b.iter().flat_map(|t| t.bytes()))
-}
-
-/// Compares types: by the rank of their kind, then by their text, in which `~` puts what is
-/// empty behind.
-pub fn compare_types(a: &Gvk, b: &Gvk) -> Ordering {
-    fn text(gvk: &Gvk) -> [&str; 5] {
-        [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")]
-    }
-    rank(&a.kind).cmp(&rank(&b.kind)).then_with(|| compare_joined(&text(a), &text(b)))
+/// Returns what types are sorted by: the rank of their kind, then their text, in which `~` puts
+/// what is empty behind.
+pub fn type_key(gvk: &Gvk) -> (i64, String) {
+    let text = [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")].concat();
+    (rank(&gvk.kind), text)
 }
 
 /// Returns the rank of a kind in the built-in order.

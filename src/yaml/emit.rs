@@ -137,22 +137,29 @@ impl Emitter<'_> {
 
     /// Prints a block mapping; `here` says that the cursor already stands where the first key goes.
     fn mapping(&mut self, map: &Map<String, Value>, indent: usize, mut here: bool) {
-        for (key, value) in in_natural_order(map) {
-            if !here {
-                self.indent(indent);
-            }
-            here = false;
-            if key.len() > SIMPLE_KEY || key.contains('\n') {
-                self.out.push_str("? ");
-                self.text(key, indent + 2, false);
-                self.newline();
-                self.indent(indent);
-            } else {
-                self.text(key, indent + 2, true);
-            }
-            self.out.push(':');
-            self.value_after_key(value, indent);
+        let sorted = map.keys().is_sorted_by(|a, b| natural(a, b) != Ordering::Greater);
+        if sorted {
+            map.iter().for_each(|entry| self.entry(entry, indent, std::mem::take(&mut here)));
+        } else {
+            let all = in_natural_order(map).into_iter();
+            all.for_each(|entry| self.entry(entry, indent, std::mem::take(&mut here)));
         }
+    }
+
+    fn entry(&mut self, (key, value): (&String, &Value), indent: usize, here: bool) {
+        if !here {
+            self.indent(indent);
+        }
+        if key.len() > SIMPLE_KEY || key.contains('\n') {
+            self.out.push_str("? ");
+            self.text(key, indent + 2, false);
+            self.newline();
+            self.indent(indent);
+        } else {
+            self.text(key, indent + 2, true);
+        }
+        self.out.push(':');
+        self.value_after_key(value, indent);
     }
 
     /// Returns true if a value is left out here.

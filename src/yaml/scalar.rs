@@ -76,8 +76,12 @@ fn plain(text: &str, schema: Schema) -> Value {
 
 /// Returns what a plain scalar means when it is not a string.
 fn special(text: &str, schema: Schema) -> Option<Value> {
-    // Nearly all texts are names: no word that means something is longer than `false`.
-    if text.len() > 5 && text.as_bytes()[0].is_ascii_alphabetic() {
+    // Nearly all texts are names: no word that means something is longer than `false`, or
+    // begins with another letter than these.
+    if let Some(first) = text.bytes().next()
+        && first.is_ascii_alphabetic()
+        && (text.len() > 5 || !matches!(first | 0x20, b'f' | b'n' | b'o' | b't' | b'y'))
+    {
         return None;
     }
     match text {

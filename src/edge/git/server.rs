@@ -376,7 +376,9 @@ fn depth_beyond(known: usize) -> u32 {
     u32::try_from(known).unwrap_or(MAX_DEPTH).saturating_mul(8).clamp(64, MAX_DEPTH)
 }
 
-/// Returns true if a server refused a commit because no reference is at it (any more).
+/// Returns true if a server refused a commit because no reference is at it (any more): the
+/// words of Git, and of JGit (Gerrit).
 fn names_no_reference(error: &Error) -> bool {
-    error.message.contains("not our ref")
+    let said = &error.message;
+    said.contains("not our ref") || said.contains("server says: want ") && said.ends_with(" not valid")
 }

@@ -242,8 +242,10 @@ fn drop_blank(object: &mut Value, path: &[Step], table: &Table) -> bool {
             _ => return true,
         }
     }
+    // An annotation was made a text when it was read.
+    let blank = |there: &Value| there.is_null() || there.as_str() == Some("");
     if let (Step::Key(key), Value::Object(map)) = (last, at)
-        && map.get(key).is_some_and(Value::is_null)
+        && map.get(key).is_some_and(blank)
     {
         map.remove(key);
     }
