@@ -5,6 +5,7 @@
 mod delivery;
 mod explain;
 mod fleet;
+mod late;
 mod sync;
 
 pub use delivery::{CommitArgs, DestinationArgs, DiffFormat, RenderArgs, RunArgs};
@@ -12,6 +13,7 @@ pub use explain::{
     Explain, ExplainBinding, ExplainComponents, ExplainSecrets, ExplainValues, StatusArgs, TableFormat,
 };
 pub use fleet::{FleetArgs, GitArgs};
+pub use late::Late;
 pub use sync::{AuditArgs, OperationArgs, StrategyArg, SyncArgs, SyncFormat, Wait, WaitArgs};
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -56,22 +58,22 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Render the fleet, commit what changed, and report
-    Run(RunArgs),
+    Run(Late<RunArgs>),
     /// Render the fleet and show what would change; writes nothing but --out
-    Render(RenderArgs),
+    Render(Late<RenderArgs>),
     /// Ask Argo CD to sync what the last delivery changed, and follow it
-    Sync(SyncArgs),
+    Sync(Late<SyncArgs>),
     /// Show the audit trail of syncs as a table
-    Audit(AuditArgs),
+    Audit(Late<AuditArgs>),
     /// Check the inputs and the rendered manifests, without Git and without network
-    Validate(ValidateArgs),
+    Validate(Late<ValidateArgs>),
     /// Build a kustomization: what `kubectl kustomize DIR` prints
-    Build(BuildArgs),
+    Build(Late<BuildArgs>),
     /// Show where things come from
     #[command(subcommand)]
     Explain(Explain),
     /// Show the phase of every organization, tenant and knowledge base
-    Status(StatusArgs),
+    Status(Late<StatusArgs>),
     /// Print the JSON Schema of a file that Hydrant reads
     Schema {
         /// The file

@@ -4,6 +4,7 @@ use crate::edge::fleet::FleetPlace;
 use crate::edge::forge::Tokens;
 use crate::edge::git::GitSettings;
 use crate::error::{Error, Result};
+use crate::model::settings::RepositorySettings;
 use crate::redact::Secret;
 use crate::stage::diff::{AllowDelete, Drift};
 use crate::stage::units::Selection;
@@ -55,7 +56,8 @@ pub struct DeliveryRequest {
     pub signing_key: Option<String>,
     /// What that key is encrypted with.
     pub signing_passphrase: Option<Secret>,
-    /// How repositories are reached.
+    /// How repositories are reached, as far as flags and the environment say; see
+    /// [`DeliveryRequest::git_with`].
     pub git: GitSettings,
     /// Who we are to the servers that hold merge requests.
     pub forge: Tokens,
@@ -68,6 +70,12 @@ pub struct DeliveryRequest {
 }
 
 impl DeliveryRequest {
+    /// Returns how the fleet's destinations are reached: as flags and the environment say, with
+    /// what the `git:` of hydrant.yaml adds. Every command goes through here.
+    pub fn git_with(&self, of_fleet: &RepositorySettings) -> GitSettings {
+        self.git.and(of_fleet)
+    }
+
     /// Returns the deletions that are allowed, with those of hydrant.yaml.
     pub fn allowed(&self, listed: &[String]) -> AllowDelete {
         AllowDelete::new(self.allow_delete.iter().chain(listed).cloned())

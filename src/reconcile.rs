@@ -19,10 +19,11 @@ use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
+use crate::stage::bindings::{Checked, Subjects};
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::types::Types;
 use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
-use crate::stage::{gather, lot, overlay, render, resolve, validate};
+use crate::stage::{form, gather, lot, overlay, render, resolve, validate};
 use crate::stop::Stop;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -79,6 +80,26 @@ fn defined(tree: Tree, source: Source, request: &RenderRequest) -> Result<Defini
 /// A selection of something that is not there.
 pub fn fleet<'d>(definitions: &'d Definitions, pick: &Selection) -> Result<Fleet<'d>> {
     checked(resolve::resolve(definitions, builtin()), pick)
+}
+
+/// Resolves the bindings of a fleet, and lets their documents go: nobody asks these thousands again.
+/// What is known to be `checked` is not read again.
+pub fn subjects(definitions: &mut Definitions, checked: Arc<Checked>) -> Subjects {
+    let subjects = resolve::resolve_subjects(definitions, checked);
+    definitions.bindings.documents = Vec::new();
+    subjects
+}
+
+/// Resolves a fleet whose bindings are resolved, and checks that the selection names what there is.
+///
+/// # Errors
+/// A selection of something that is not there.
+pub fn fleet_with<'d>(
+    definitions: &'d Definitions,
+    subjects: Subjects,
+    pick: &Selection,
+) -> Result<Fleet<'d>> {
+    checked(resolve::resolve_with(definitions, builtin(), subjects), pick)
 }
 
 fn checked<'d>(fleet: Fleet<'d>, pick: &Selection) -> Result<Fleet<'d>> {
@@ -206,7 +227,14 @@ fn one_unit(prepared: Prepared<'_>, tools: &Tools<'_>, memo: &dyn Memo) -> Made 
 /// # Errors
 /// Whatever is wrong with it.
 pub fn hydrate_unit(unit: &RenderUnit<'_>, types: Option<&Types>) -> Result<Hydrated, Violations> {
-    let rendered = render::render(unit)?;
+    let answers = render::evaluate(unit);
+    // The types judge whole objects.
+    if types.is_none()
+        && let Some(hydrated) = form::hydrate(unit, &answers)
+    {
+        return Ok(hydrated);
+    }
+    let rendered = render::finish(unit, answers)?;
     let overlaid = overlay::overlay(rendered, unit)?;
     validate::validate(overlaid, unit, types)
 }
@@ -234,12 +262,9 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let mut definitions = defined(tree, source, &request.render)?;
     definitions.inputs = inputs.into();
     tools.memo.begin(definitions.settings.fleet_name());
-    let subjects = resolve::resolve_subjects(&definitions, tools.memo.checked());
+    let subjects = subjects(&mut definitions, tools.memo.checked());
     tools.memo.keep_checked(subjects.checked());
-    // Thousands of parsed documents that nobody asks again.
-    definitions.bindings.documents = Vec::new();
-    let fleet = resolve::resolve_with(&definitions, builtin(), subjects);
-    let mut fleet = checked(fleet, &request.render.pick)?;
+    let mut fleet = fleet_with(&definitions, subjects, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
@@ -247,7 +272,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         None => None,
     };
     let mut target = std::thread::scope(|scope| {
-        scope.spawn(|| delivery::fetch_ahead(&fleet, request, tools.stop));
+        scope.spawn(|| delivery::fetch_ahead(&fleet, &definitions.settings.git, request, tools.stop));
         hydrate(&fleet, &request.render.pick, tools)
     })?;
     hold_undeliverable(&definitions, &fleet, &mut target, request);
@@ -274,7 +299,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     report.exit = report.delivery_code();
     if let Some(key) = key {
         let trees = std::mem::take(&mut report.trees);
-        shortcut::keep(&key, &report, trees, request);
+        shortcut::keep(&key, &report, trees, request, &definitions.settings.git);
     }
     let views: Vec<_> = fleet.clusters.iter_mut().map(|c| std::mem::take(&mut c.subjects)).collect();
     free_later((target, views, std::mem::take(&mut fleet.subjects)));

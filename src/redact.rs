@@ -75,23 +75,77 @@ static ANY_SHAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(&all.join("|")).ok()
 });
 
+/// What a text may hold, by its bytes.
+mod signs {
+    pub const BLANK: u8 = 1;
+    pub const COLON: u8 = 2;
+    pub const AT: u8 = 4;
+    pub const EQUALS: u8 = 8;
+    pub const JOINS: u8 = 16;
+    pub const CAPITAL_K: u8 = 32;
+    pub const CAPITAL_A: u8 = 64;
+    pub const W: u8 = 128;
+
+    /// The sign that each byte is.
+    pub static OF: [u8; 256] = {
+        let mut of = [0; 256];
+        of[b' ' as usize] = BLANK;
+        of[b':' as usize] = COLON;
+        of[b'@' as usize] = AT;
+        of[b'=' as usize] = EQUALS;
+        of[b'.' as usize] = JOINS;
+        of[b'_' as usize] = JOINS;
+        of[b'-' as usize] = JOINS;
+        of[b'K' as usize] = CAPITAL_K;
+        of[b'A' as usize] = CAPITAL_A;
+        of[b'w' as usize] = W;
+        of[b'W' as usize] = W;
+        of
+    };
+}
+
+/// The shortest token that is told by a prefix (Slack's), in bytes.
+const SHORTEST: usize = 15;
+
 /// Cheap tests that must hold before any shape can match; most texts fail them all.
 fn may_match(text: &str) -> bool {
-    // One pass tells which of the marks below are worth looking for.
-    let (mut joins, mut colon, mut blank, mut capital, mut s) = (false, false, false, false, false);
-    for byte in text.bytes() {
-        joins |= matches!(byte, b'.' | b'_' | b'-');
-        colon |= byte == b':';
-        blank |= byte == b' ';
-        capital |= byte == b'A';
-        s |= matches!(byte, b's' | b'S');
+    // `a://:b@`
+    if text.len() < 7 {
+        return false;
     }
+    use signs::{AT, BLANK, CAPITAL_A, CAPITAL_K, COLON, EQUALS, JOINS, W};
+    // One pass tells which of the marks below are worth looking for.
+    let seen = text.bytes().fold(0, |seen, byte| seen | signs::OF[usize::from(byte)]);
+    let all = |wanted: u8| seen & wanted == wanted;
     let has =
         |word: &str| text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
-    blank && text.contains("PRIVATE KEY")
-        || colon && text.contains("://")
-        || text.len() >= 20
-            && (joins || capital && (text.contains("AKIA") || text.contains("ASIA")) || s && has("secret"))
+    all(BLANK | CAPITAL_K) && text.contains("PRIVATE KEY")
+        || all(COLON | AT) && text.contains("://")
+        || text.len() >= SHORTEST
+            && (all(JOINS) && may_join(text)
+                || all(CAPITAL_A) && (text.contains("AKIA") || text.contains("ASIA"))
+                || all(W) && seen & (COLON | EQUALS) != 0 && has("secret"))
+}
+
+/// Returns true if a `.`, `_` or `-` stands where a token has one.
+fn may_join(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(i, byte)| {
+        let before = &bytes[..i];
+        match byte {
+            // `hvs.…`, `s.…`, and the header of a JWT.
+            b'.' => matches!(before.last(), Some(b's' | b'b' | b'r')) || text.contains("eyJ"),
+            // `ghp_…`, `github_pat_…`.
+            b'_' => before.ends_with(b"github") || matches!(before, [.., b'g', b'h', _]),
+            // `glpat-…`, `xoxb-…`, `AGE-…`.
+            b'-' => {
+                matches!(before, [.., b'x', b'o', b'x', _])
+                    || matches!(before.last(), Some(b't' | b's')) && text.contains("gl")
+                    || before.ends_with(b"AGE")
+            }
+            _ => false,
+        }
+    })
 }
 
 /// Returns the name of the secret's shape that a text holds, if it holds one.
@@ -193,6 +247,82 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn the_cheap_tests_rule_nothing_out_that_has_a_shape() {
+        let parts = [
+            "hvs.",
+            "hvb.",
+            "s.",
+            "b.",
+            "r.",
+            "ghp_",
+            "gho_",
+            "ghu_",
+            "ghs_",
+            "ghr_",
+            "github_pat_",
+            "glpat-",
+            "gloas-",
+            "gldt-",
+            "glrt-",
+            "glcbt-",
+            "glptt-",
+            "glft-",
+            "glimt-",
+            "glagent-",
+            "glsoat-",
+            "glffct-",
+            "AKIA",
+            "ASIA",
+            "aws_secret_access_key=",
+            "AWSSecretKey: ",
+            "awssecretaccess_key = '",
+            "eyJ",
+            ".eyJ",
+            ".",
+            "xoxa-",
+            "xoxb-",
+            "xoxs-",
+            "https://",
+            "ftp://me:",
+            "pw@",
+            "@",
+            ":",
+            "AGE-SECRET-KEY-1",
+            "-----BEGIN ",
+            "PRIVATE KEY-----",
+            "PRIVATE KEY BLOCK-----",
+            "a",
+            "Z",
+            "-",
+            "_",
+            " ",
+            "\n",
+            "\"",
+            "=",
+            "/",
+        ];
+        let fill = ["A1B2", "a1b2", "Ab-_", "wS/+"];
+        // A fixed walk through many texts, the same on each run.
+        let mut state = 7_usize;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut shaped = 0;
+        for _ in 0..40_000 {
+            let mut text = String::new();
+            for _ in 0..=next(4) {
+                text.push_str(parts[next(parts.len())]);
+                text.push_str(&fill[next(fill.len())].repeat(next(16)));
+            }
+            let found = SHAPES.iter().find(|s| s.pattern.is_match(&text)).map(|s| s.name);
+            assert_eq!(secret_shape(&text), found, "{text}");
+            shaped += usize::from(found.is_some());
+        }
+        assert!(shaped > 1_000, "{shaped}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::error::Result;
 use crate::follow::Wish;
 use crate::model::id::ClusterId;
+use crate::model::settings::RepositorySettings;
 use crate::model::tree::BaseTree as _;
 use crate::report::{DestinationReport, Report, RequestReport, Status};
 use crate::stop::{Stop, StoppingClock};
@@ -55,9 +56,10 @@ pub fn unchanged(key: &str, request: &DeliveryRequest, stop: &Stop) -> Option<Re
     let mut report = Report::new(&record.fleet);
     report.units = record.units;
     report.notices.clone_from(&record.notices);
+    let git = GitSettings { create: false, ..request.git_with(&record.git) };
     for ((repo, branch, proposes), clusters) in by_destination {
         // Whatever goes wrong here, the whole line says it better.
-        let commit = same_trees(repo, branch, &clusters, request, stop).ok()??;
+        let commit = same_trees(repo, branch, &clusters, &git, stop).ok()??;
         for cluster in &clusters {
             let id = ClusterId { env: cluster.env.clone(), name: cluster.cluster.clone() };
             report.cluster(&id, Status::Unchanged, &Default::default());
@@ -81,12 +83,11 @@ fn same_trees(
     repo: &str,
     branch: &str,
     clusters: &[&CleanCluster],
-    request: &DeliveryRequest,
+    git: &GitSettings,
     stop: &Stop,
 ) -> Result<Option<String>> {
-    let settings = GitSettings { create: false, ..request.git.clone() };
     let clock = Arc::new(StoppingClock::new(stop.clone()));
-    let mut repository = Repository::open_with(&Remote::parse(repo)?, &settings, clock)?;
+    let mut repository = Repository::open_with(&Remote::parse(repo)?, git, clock)?;
     let Tip::Head(head) = repository.fetch(branch)? else { return Ok(None) };
     let tree = repository.tree(Some(head.id))?;
     for cluster in clusters {
@@ -99,7 +100,13 @@ fn same_trees(
 }
 
 /// Keeps a run as the last clean one, if it was: delivered as a whole, nothing held.
-pub fn keep(key: &str, report: &Report, trees: Vec<CleanCluster>, request: &DeliveryRequest) {
+pub fn keep(
+    key: &str,
+    report: &Report,
+    trees: Vec<CleanCluster>,
+    request: &DeliveryRequest,
+    git: &RepositorySettings,
+) {
     let Some(cache) = request.cache.as_deref() else { return };
     let whole = !trees.is_empty() && trees.len() == report.clusters.len();
     if report.exit != 0 || report.unfinished || !report.held.is_empty() || !whole {
@@ -112,6 +119,7 @@ pub fn keep(key: &str, report: &Report, trees: Vec<CleanCluster>, request: &Deli
         units: report.units,
         clusters: trees,
         notices: report.lasting.clone(),
+        git: git.clone(),
     };
     if let Err(e) = record.keep(cache) {
         tracing::warn!("the cache was not written: {e}");

@@ -12,11 +12,8 @@ use crate::yaml::write_documents;
 /// # Errors
 /// A kustomization that cannot be built.
 pub fn run(args: &BuildArgs, quiet: bool) -> Result<u8> {
-    // This thread works too where several do: one less to start. A pool that is there
-    // already will do as well.
-    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     let (files, dir) = Disk::around(&args.dir)?;
-    let options = BuildOptions { strict: args.strict };
+    let options = BuildOptions { strict: args.strict, threads: Some(threads), ..BuildOptions::default() };
     let built = build(&files, &dir, &options)
         .map_err(|why| Error::input(format!("{} was not built", args.dir.display())).with(why))?;
     if !quiet {
@@ -27,4 +24,10 @@ pub fn run(args: &BuildArgs, quiet: bool) -> Result<u8> {
     // The process ends here; taking the objects apart first would be time for nothing.
     std::mem::forget(built);
     Ok(0)
+}
+
+/// Makes the threads of a large build ready. This thread works too: one less to start. A pool
+/// that is there already will do as well.
+fn threads() {
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
 }

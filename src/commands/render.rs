@@ -7,13 +7,14 @@ use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::error::{Result, Violation};
 use crate::model::fleet::Destination;
 use crate::model::id::SubjectId;
-use crate::model::target::{ChangeSet, TargetState};
+use crate::model::target::ChangeSet;
 use crate::model::tree::{BaseTree, NoTree, ObjectId};
 use crate::patch;
 use crate::reconcile::{self, Tools};
 use crate::report::{Report, Said, Status};
 use crate::stop::Stop;
 use crate::telemetry::{Shown, colours_on_stdout};
+use std::sync::Arc;
 
 /// Renders and shows or writes.
 ///
@@ -22,8 +23,9 @@ use crate::telemetry::{Shown, colours_on_stdout};
 pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None)?;
     let types = types(args.crds.as_deref())?;
-    let definitions = reconcile::definitions(&request.render)?;
-    let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
+    let mut definitions = reconcile::definitions(&request.render)?;
+    let subjects = reconcile::subjects(&mut definitions, Arc::default());
+    let fleet = reconcile::fleet_with(&definitions, subjects, &request.render.pick)?;
     let memo = super::memo(&request);
     let mut target = reconcile::hydrate(
         &fleet,
@@ -46,17 +48,17 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         target.homes.values_mut().for_each(|home| *home = to.clone());
         let changes = reconcile::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
         folder.apply(&changes.edits)?;
-        record(&mut report, &target, &changes, &mut differs, Status::Delivered);
+        record(&mut report, &changes, &mut differs, Status::Delivered);
         let edits = changes.edits.len();
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
         for to in reconcile::destinations(&fleet, &mut target, &request) {
-            let repository = open(&to, &request.git.and(&definitions.settings.git), &mut report);
+            let repository = open(&to, &request.git_with(&definitions.settings.git), &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);
             let changes = reconcile::compare(&definitions, &fleet, &target, &to, base, &request)?;
-            record(&mut report, &target, &changes, &mut differs, Status::Differs);
+            record(&mut report, &changes, &mut differs, Status::Differs);
             print_changes(args.format, &changes, base)?;
         }
     }
@@ -102,13 +104,7 @@ fn open(
     }
 }
 
-fn record(
-    report: &mut Report,
-    target: &TargetState,
-    changes: &ChangeSet,
-    differs: &mut bool,
-    status: Status,
-) {
+fn record(report: &mut Report, changes: &ChangeSet, differs: &mut bool, status: Status) {
     for refusal in &changes.refused {
         report.hold(Some(&refusal.domain), &refusal.why);
         if refusal.domain.subject == SubjectId::Cluster {
@@ -120,7 +116,6 @@ fn record(
         let status = if change.is_empty() { Status::Unchanged } else { status };
         report.cluster(id, status, change);
     }
-    let _ = target;
 }
 
 fn print_changes(format: DiffFormat, changes: &ChangeSet, base: &dyn BaseTree) -> Result<()> {

@@ -6,9 +6,10 @@ use crate::config::DeliveryRequest;
 use crate::edge::argocd::client::Client;
 use crate::edge::argocd::clock::SystemClock;
 use crate::edge::argocd::settings::{ArgoSettings, Env, RawArgoSettings, ServerSettings};
-use crate::edge::git::{Remote, Repository, Tip};
+use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::edge::net::install_tls_provider;
 use crate::error::Result;
+use crate::follow;
 use crate::model::fleet::{Cluster, Destination, Fleet};
 use crate::model::id::{ClusterId, SubjectId};
 use crate::model::lot::Lot;
@@ -49,9 +50,10 @@ pub fn statuses(request: &DeliveryRequest, tools: &Tools<'_>, env: Env<'_>) -> R
     let definitions = reconcile::definitions(&request.render)?;
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, tools)?;
+    let git = request.git_with(&definitions.settings.git);
     let mut sight = Sight::new();
     for to in reconcile::destinations(&fleet, &mut target, request) {
-        let opened = open(&to, request);
+        let opened = open(&to, &git);
         let tree = match &opened {
             Some((repository, Some(head))) => {
                 Some(Box::new(repository.tree(Some(*head))?) as Box<dyn BaseTree>)
@@ -64,7 +66,7 @@ pub fn statuses(request: &DeliveryRequest, tools: &Tools<'_>, env: Env<'_>) -> R
             look(&fleet, &target, &id, tree.as_deref(), &mut sight)?;
         }
     }
-    for (key, live) in ask(&fleet, &sight, env) {
+    for (key, live) in ask(&definitions.settings.argocd, &fleet, &sight, env) {
         if let Some(seen) = sight.get_mut(&key) {
             seen.live = Some(live);
         }
@@ -72,9 +74,9 @@ pub fn statuses(request: &DeliveryRequest, tools: &Tools<'_>, env: Env<'_>) -> R
     Ok(status::of_all(&fleet.subjects, &sight))
 }
 
-fn open(to: &Destination, request: &DeliveryRequest) -> Option<(Repository, Option<ObjectId>)> {
+fn open(to: &Destination, git: &GitSettings) -> Option<(Repository, Option<ObjectId>)> {
     let remote = Remote::parse(&to.repo).ok()?;
-    let mut repository = Repository::open(&remote, &request.git).ok()?;
+    let mut repository = Repository::open(&remote, git).ok()?;
     let head = match repository.fetch(&to.branch).ok()? {
         Tip::Head(commit) => Some(commit.id),
         _ => None,
@@ -123,17 +125,17 @@ fn look(
 type Key = (ClusterId, SubjectId);
 
 /// Asks each cluster's Argo CD for the Applications of its subjects.
-fn ask(fleet: &Fleet<'_>, sight: &Sight, env: Env<'_>) -> Vec<(Key, LiveApplication)> {
+fn ask(raw: &RawArgoSettings, fleet: &Fleet<'_>, sight: &Sight, env: Env<'_>) -> Vec<(Key, LiveApplication)> {
     let apis: BTreeMap<String, String> = fleet
         .clusters
         .iter()
         .filter(|c| !c.argocd.api.is_empty())
         .map(|c| (c.id.name.clone(), c.argocd.api.clone()))
         .collect();
-    if apis.is_empty() && env("ARGOCD_API_URL").is_none() && env("ARGOCD_SERVER").is_none() {
-        return Vec::new();
-    }
-    let settings = match ArgoSettings::resolve(&RawArgoSettings::default(), &apis, env) {
+    // Nobody is alerted of what is only looked at, so a webhook that lacks its URL is no matter.
+    let raw = RawArgoSettings { alerts: Vec::new(), ..raw.clone() };
+    let settings = match ArgoSettings::resolve(&raw, &apis, env) {
+        Ok(settings) if !follow::is_configured(&settings) => return Vec::new(),
         Ok(settings) => settings,
         Err(why) => {
             for v in why {

@@ -4,6 +4,7 @@ use super::sync::{SyncSelection, audit_table, pick};
 use super::{delivery, print, wish};
 use crate::audit::{self, AuditFilter};
 use crate::cli::{AuditArgs, OperationArgs, StrategyArg, SyncArgs, SyncFormat};
+use crate::config::DeliveryRequest;
 use crate::delivery::{blank, signature};
 use crate::edge::git::{Commit, NOTES, Note, Remote, Repository, Signature, Tip};
 use crate::error::{Error, ErrorKind, Result, Violations};
@@ -26,6 +27,7 @@ use crate::telemetry::Shown;
 pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None)?;
     let definitions = reconcile::definitions(&request.render)?;
+    let request = DeliveryRequest { git: request.git_with(&definitions.settings.git), ..request };
     let fleet = reconcile::fleet(&definitions, &request.render.pick)?;
     let settings = follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?;
     if !follow::is_configured(&settings) {

@@ -3,12 +3,13 @@
 use super::{show, types, write_report};
 use crate::cli::ValidateArgs;
 use crate::error::{Result, Severity, Violation};
-use crate::model::unit::NoMemo;
+use crate::model::unit::NoFiles;
 use crate::reconcile::{self, Tools};
 use crate::report::Status;
 use crate::stage::resolve::not_a_branch;
 use crate::stop::Stop;
 use crate::telemetry::Shown;
+use std::sync::Arc;
 
 /// Checks a fleet.
 ///
@@ -17,8 +18,9 @@ use crate::telemetry::Shown;
 pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     let request = super::rendering(&args.fleet)?;
     let types = types(args.crds.as_deref())?;
-    let definitions = reconcile::definitions(&request)?;
-    let mut fleet = reconcile::fleet(&definitions, &request.pick)?;
+    let mut definitions = reconcile::definitions(&request)?;
+    let subjects = reconcile::subjects(&mut definitions, Arc::default());
+    let mut fleet = reconcile::fleet_with(&definitions, subjects, &request.pick)?;
     for cluster in &fleet.clusters {
         if let Some(message) = not_a_branch(&cluster.destination.branch) {
             let v = Violation::warning(format!("a run will hold this cluster: {message}"));
@@ -38,7 +40,7 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
         &fleet,
         &request.pick,
         &Tools {
-            memo: &NoMemo,
+            memo: &NoFiles,
             progress: &Shown::new(quiet),
             stop: &Stop::never(),
             sync: None,
@@ -60,5 +62,8 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     } else {
         super::print(&format!("{errors} error(s)\n"))?;
     }
+    // The process ends here, and what it holds need not be taken apart piece by piece before.
+    std::mem::forget((target, fleet));
+    std::mem::forget(definitions);
     Ok(report.exit)
 }

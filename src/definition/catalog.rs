@@ -6,6 +6,7 @@ use super::tree::Tree;
 use crate::error::{Origin, Violation, Violations};
 use crate::model::cluster::schema_of;
 use crate::model::component::{ComponentFile, ComponentKey, Replaces};
+use crate::model::form::Forms;
 use crate::model::id::{Layer, Scope};
 use crate::model::values::ValueTree;
 use crate::suggest::did_you_mean;
@@ -72,6 +73,8 @@ pub struct Component {
     pub failed: Violations,
     /// Whether it is one of ours.
     pub builtin: bool,
+    /// What its units have in common, as far as it was seen.
+    pub forms: Forms,
 }
 
 impl Component {
@@ -294,6 +297,7 @@ impl Folder<'_> {
             digest: blake3::hash(b""),
             failed: Violations::new(),
             builtin: self.builtin,
+            forms: Forms::default(),
             file,
         };
         if let Some(text) = &component.file.enabled {

@@ -29,7 +29,7 @@ impl Run<'_> {
             }
             None => None,
         };
-        Ok(GitSettings { committer, signer, ..request.git.and(&self.definitions.settings.git) })
+        Ok(GitSettings { committer, signer, ..request.git_with(&self.definitions.settings.git) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Remembers the last clean run: when its inputs and what stands in Git are still the same,
 //! nothing has to be rendered to know that nothing changes.
 
+use crate::model::settings::RepositorySettings;
 use crate::model::tree::ObjectId;
 use crate::report::Said;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct CleanRun {
     pub clusters: Vec<CleanCluster>,
     /// What it said besides.
     pub notices: Vec<Said>,
+    /// How its hydrant.yaml has repositories reached.
+    #[serde(default)]
+    pub git: RepositorySettings,
 }
 
 /// The largest record that is read, in bytes.

@@ -6,11 +6,12 @@ use super::fieldspec::FieldSpec;
 use super::files::{Files, join};
 use super::gvk::Gvk;
 use super::kustomization::Kustomization;
-use super::loader::{Folder, ReadFiles};
+use super::loader::{Folder, MOST_FOLDERS, ReadFiles};
 use super::order::Order;
 use super::program::Run;
 use super::provenance::{origin_text, transformations_text};
 use super::resource::{Resource, metadata_map, set_metadata_map};
+use super::threads::Threads;
 use super::transform::metadata::set_texts;
 use crate::error::{Origin, Violation, Violations};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
@@ -22,6 +23,12 @@ use std::sync::Arc;
 pub struct BuildOptions {
     /// True if a patch whose target chooses nothing is an error, not a warning.
     pub strict: bool,
+    /// Makes rayon's global pool ready, before a build that is large enough is shared among
+    /// its threads; none leaves that to rayon.
+    pub threads: Option<fn()>,
+    /// How many bases and components may be entered, each as often as it is named; none is
+    /// 250,000.
+    pub most_folders: Option<usize>,
 }
 
 /// Objects that one thread takes at a time where several work.
@@ -67,19 +74,20 @@ const INTERNAL: [&str; 18] = [
 /// # Errors
 /// Everything that is wrong in the kustomization and in what it names.
 pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Built, Violations> {
-    let read = ReadFiles::unnoted();
+    let read = ReadFiles::unnoted(options.most_folders.unwrap_or(MOST_FOLDERS));
     let folder = Folder::new(files, &read, &start(dir)?);
     let kustomization = folder.kustomization(None)?;
-    let mut compiler =
-        Compiler { parallel: true, trace: !kustomization.build_metadata.is_empty(), ..Compiler::default() };
+    let threads = Threads::Several(options.threads.unwrap_or(|| ()));
+    let trace = !kustomization.build_metadata.is_empty();
+    let mut compiler = Compiler { threads, trace, ..Compiler::default() };
     let mut config = Arc::new(Config::default());
     let at = Origin::file(kustomization.file.clone());
     let ops = compiler.target(&kustomization, &Place::new(folder), &mut config)?;
-    let mut run = Run { parallel: true, warnings: compiler.warnings, ..Run::default() };
+    let mut run = Run { threads, warnings: compiler.warnings, ..Run::default() };
     run.run_once(ops)?;
     run.finish(&config, &at)?;
     kustomization.order.clone().unwrap_or_else(Order::legacy).sort(run.resources.list_mut());
-    if let Some(id) = run.resources.duplicate() {
+    if let Some(id) = run.resources.duplicate(threads) {
         return Err(vec![Violation::error(format!("two objects end up as {id}")).at(at)]);
     }
     if kustomization.wants("managedByLabel") {
@@ -97,7 +105,12 @@ pub fn build(files: &dyn Files, dir: &str, options: &BuildOptions) -> Result<Bui
         return Err(strict.filter(Violation::is_error).collect());
     }
     let finish = |r| finished(r, &kustomization);
-    let objects = run.resources.into_list().into_par_iter().with_min_len(AT_ONCE).map(finish).collect();
+    let list = run.resources.into_list();
+    let objects = if threads.share(list.len(), AT_ONCE + 1) {
+        list.into_par_iter().with_min_len(AT_ONCE).map(finish).collect()
+    } else {
+        list.into_iter().map(finish).collect()
+    };
     Ok(Built { objects, warnings: run.warnings })
 }
 
@@ -110,6 +123,11 @@ pub(super) fn start(dir: &str) -> Result<String, Violations> {
 
 /// Returns an object as it is printed.
 fn finished(mut resource: Resource, kustomization: &Kustomization) -> Value {
+    let metadata = resource.value.get("metadata").and_then(Value::as_object);
+    let bare = metadata.is_some_and(|m| !m.contains_key("annotations"));
+    if bare && resource.origin.is_none() && resource.transformations.is_empty() {
+        return resource.value;
+    }
     let mut annotations = metadata_map(&resource.value, "annotations");
     clean(&mut annotations);
     if let Some(origin) = resource.origin.take().filter(|_| kustomization.wants("originAnnotations")) {

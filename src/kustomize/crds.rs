@@ -80,7 +80,7 @@ impl Finder<'_> {
         let text = |key: &str| property.get(key).and_then(Value::as_str);
         let spec = |more: Option<&str>| {
             let steps: Vec<&str> = path.iter().map(String::as_str).chain(more).collect();
-            FieldSpec::new(self.gvk.clone(), &steps.join("/"), false)
+            FieldSpec::new(self.gvk.clone(), steps.join("/"), false)
         };
         let own = spec(None);
         if text("x-kubernetes-annotation").is_some() {

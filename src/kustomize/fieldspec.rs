@@ -4,9 +4,10 @@ use super::gvk::{Gvk, Identified as _, split_api_version};
 use super::resource::Step;
 use super::text::split_path;
 use serde_json::{Map, Value};
+use std::sync::OnceLock;
 
 /// Names a field of the objects of a type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FieldSpec {
     /// Which objects; empty parts match all.
     pub gvk: Gvk,
@@ -14,44 +15,33 @@ pub struct FieldSpec {
     pub path: String,
     /// True if the field is made where it is missing.
     pub create: bool,
-    /// The parts of a path with escapes; others are split on the way, because there are
-    /// hundreds of specs, and a build walks few of them.
-    escaped: Option<Vec<String>>,
+    /// The parts of the path, taken apart when somebody walks it: there are hundreds of specs,
+    /// and a build walks few of them, but those often.
+    parts: OnceLock<Vec<Part>>,
 }
 
-/// What is left of a path.
-#[derive(Clone, Copy)]
-enum Way<'s> {
-    Text(Option<&'s str>),
-    Parts(&'s [String]),
+impl PartialEq for FieldSpec {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.gvk, &self.path, self.create) == (&other.gvk, &other.path, other.create)
+    }
 }
 
-#[derive(Clone, Copy)]
-struct Part<'s> {
-    name: &'s str,
+impl Eq for FieldSpec {}
+
+/// One part of a path.
+#[derive(Clone, Debug)]
+struct Part {
+    name: String,
     /// Written with `[]`: a list, which is never made.
     list: bool,
 }
 
-impl<'s> Way<'s> {
-    /// Returns the next part and the way after it.
-    fn step(self) -> Option<(Part<'s>, Way<'s>)> {
-        let (part, rest) = match self {
-            Way::Text(text) => match text?.split_once('/') {
-                Some((part, rest)) => (part, Way::Text(Some(rest))),
-                None => (text?, Way::Text(None)),
-            },
-            Way::Parts(parts) => parts.split_first().map(|(part, rest)| (part.as_str(), Way::Parts(rest)))?,
-        };
-        let part = match part.strip_suffix("[]") {
-            Some(name) => Part { name, list: true },
-            None => Part { name: part, list: false },
-        };
-        Some((part, rest))
-    }
-
-    fn is_at_end(self) -> bool {
-        matches!(self, Way::Text(None) | Way::Parts([]))
+impl Part {
+    fn new(text: &str) -> Self {
+        match text.strip_suffix("[]") {
+            Some(name) => Part { name: name.to_owned(), list: true },
+            None => Part { name: text.to_owned(), list: false },
+        }
     }
 }
 
@@ -68,16 +58,12 @@ pub enum Make {
 
 impl FieldSpec {
     /// Returns the spec of a path.
-    pub fn new(gvk: Gvk, path: &str, create: bool) -> Self {
-        let escaped = path.contains('\\').then(|| split_path(path, '/'));
-        Self { gvk, path: path.to_owned(), create, escaped }
+    pub fn new(gvk: Gvk, path: impl Into<String>, create: bool) -> Self {
+        Self { gvk, path: path.into(), create, parts: OnceLock::new() }
     }
 
-    fn way(&self) -> Way<'_> {
-        match &self.escaped {
-            Some(parts) => Way::Parts(parts),
-            None => Way::Text(Some(self.path.strip_prefix('/').unwrap_or(&self.path))),
-        }
+    fn parts(&self) -> &[Part] {
+        self.parts.get_or_init(|| split_path(&self.path, '/').iter().map(|part| Part::new(part)).collect())
     }
 
     /// Returns the specs of a list that name fields of this object's type.
@@ -119,31 +105,31 @@ impl FieldSpec {
         make: Make,
         set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
     ) -> Result<(), String> {
-        self.walk(object, self.way(), make, set).map_err(|why| format!("field `{}`: {why}", self.path))
+        self.walk(object, self.parts(), make, set).map_err(|why| format!("field `{}`: {why}", self.path))
     }
 
     /// Returns the places of the field in an object of any type, in the order
     /// [`FieldSpec::change_any`] comes to them.
     pub fn places(&self, object: &Value) -> Vec<Vec<Step>> {
         let mut found = Vec::new();
-        find(object, self.way(), &mut Vec::new(), &mut found);
+        find(object, self.parts(), &mut Vec::new(), &mut found);
         found
     }
 
     fn walk(
         &self,
         value: &mut Value,
-        way: Way<'_>,
+        way: &[Part],
         make: Make,
         set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
     ) -> Result<(), String> {
-        let Some((part, rest)) = way.step() else { return set(value) };
+        let Some((part, rest)) = way.split_first() else { return set(value) };
         match value {
             Value::Null => Ok(()),
             Value::Array(items) => items.iter_mut().try_for_each(|item| self.walk(item, way, make, set)),
             Value::Object(map) => {
                 let create = self.create && make != Make::Nothing && !part.list;
-                let Some(field) = enter(map, part, create, rest.is_at_end(), make)? else { return Ok(()) };
+                let Some(field) = enter(map, part, create, rest.is_empty(), make)? else { return Ok(()) };
                 self.walk(field, rest, make, set)
             }
             _ => Err(format!("expected a list or a map above `{}`", part.name)),
@@ -152,8 +138,8 @@ impl FieldSpec {
 }
 
 /// Collects the places that a way leads to.
-fn find(value: &Value, way: Way<'_>, path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
-    let Some((part, rest)) = way.step() else {
+fn find(value: &Value, way: &[Part], path: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
+    let Some((part, rest)) = way.split_first() else {
         found.push(path.clone());
         return;
     };
@@ -166,8 +152,8 @@ fn find(value: &Value, way: Way<'_>, path: &mut Vec<Step>, found: &mut Vec<Vec<S
             }
         }
         Value::Object(map) => {
-            if let Some(field) = map.get(part.name) {
-                path.push(Step::Key(part.name.to_owned()));
+            if let Some(field) = map.get(&part.name) {
+                path.push(Step::Key(part.name.clone()));
                 find(field, rest, path, found);
                 path.pop();
             }
@@ -179,7 +165,7 @@ fn find(value: &Value, way: Way<'_>, path: &mut Vec<Step>, found: &mut Vec<Vec<S
 /// Returns the field of a map, made if that is wanted.
 fn enter<'m>(
     map: &'m mut Map<String, Value>,
-    part: Part<'_>,
+    part: &Part,
     create: bool,
     last: bool,
     make: Make,
@@ -188,14 +174,14 @@ fn enter<'m>(
         return Err("a part of the path is empty".to_owned());
     }
     if !create {
-        return Ok(map.get_mut(part.name));
+        return Ok(map.get_mut(&part.name));
     }
     let fresh =
         || if last && make == Make::Text { Value::String(String::new()) } else { Value::Object(Map::new()) };
-    if !map.contains_key(part.name) {
-        map.insert(part.name.to_owned(), fresh());
+    if !map.contains_key(&part.name) {
+        map.insert(part.name.clone(), fresh());
     }
-    let field = map.get_mut(part.name);
+    let field = map.get_mut(&part.name);
     Ok(field.map(|f| {
         if f.is_null() {
             *f = fresh();

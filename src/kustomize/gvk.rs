@@ -122,7 +122,12 @@ impl Identified for Value {
 }
 
 fn meta_text<'v>(value: &'v Value, key: &str) -> Cow<'v, str> {
-    match value.get("metadata").and_then(|m| m.get(key)) {
+    text_in(value.get("metadata"), key)
+}
+
+/// Returns a field of an object's metadata as text, or nothing.
+pub fn text_in<'v>(metadata: Option<&'v Value>, key: &str) -> Cow<'v, str> {
+    match metadata.and_then(|m| m.get(key)) {
         None | Some(Value::Null) => Cow::Borrowed(""),
         Some(text) => scalar_text(text),
     }

@@ -4,25 +4,42 @@ use super::files::{Files, is_below, join};
 use super::kustomization::{FILE_NAMES, Kustomization, Placed, read};
 use crate::error::{Origin, Violation, Violations};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Every file that was read, by path: what a digest is made of.
-#[derive(Debug, Default)]
-pub struct ReadFiles(Option<Mutex<BTreeMap<String, blake3::Hash>>>);
+/// How many bases and components one build may enter, each as often as it is named. Bases that
+/// name one another twice double at each level; 100,000 manifests need a tenth of this.
+pub const MOST_FOLDERS: usize = 250_000;
+
+/// What a whole build has read so far.
+#[derive(Debug)]
+pub struct ReadFiles {
+    /// Every file that was read, by path: what a digest is made of.
+    noted: Option<Mutex<BTreeMap<String, blake3::Hash>>>,
+    /// How many folders may be entered, and how many still may.
+    most: usize,
+    left: AtomicUsize,
+}
 
 impl ReadFiles {
     /// Returns one that notes every file.
     pub fn noted() -> Self {
-        Self(Some(Mutex::default()))
+        Self { noted: Some(Mutex::default()), ..Self::unnoted(MOST_FOLDERS) }
     }
 
-    /// Returns one that notes nothing: a build needs no digest.
-    pub fn unnoted() -> Self {
-        Self(None)
+    /// Returns one that notes nothing: a build needs no digest. At most so many folders are
+    /// entered.
+    pub fn unnoted(most: usize) -> Self {
+        Self { noted: None, most, left: AtomicUsize::new(most) }
+    }
+
+    /// Counts a folder that is entered; false if it is one too many.
+    fn count(&self) -> bool {
+        self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 
     fn note(&self, path: &str, bytes: &[u8]) {
-        if let Some(read) = &self.0 {
+        if let Some(read) = &self.noted {
             let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
             read.insert(path.to_owned(), blake3::hash(bytes));
         }
@@ -31,7 +48,7 @@ impl ReadFiles {
     /// Returns the digest of all files that were noted, with their paths.
     pub fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        let read = self.0.as_ref().map(|read| read.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = self.noted.as_ref().map(|read| read.lock().unwrap_or_else(PoisonError::into_inner));
         for (path, content) in read.iter().flat_map(|read| read.iter()) {
             hasher.update(&(path.len() as u64).to_le_bytes());
             hasher.update(path.as_bytes());
@@ -41,7 +58,8 @@ impl ReadFiles {
     }
 }
 
-/// How many bases may lead to one another; more are nobody's work.
+/// How many bases may lead to one another; more are nobody's work, and each takes a part of the
+/// stack.
 const DEEPEST: usize = 100;
 
 /// A folder with a kustomization, and the folders that led to it.
@@ -194,7 +212,8 @@ impl<'f> Folder<'f> {
     /// Enters a folder.
     ///
     /// # Errors
-    /// It is one of those that led here, or above one: the cycle. Or too many led here.
+    /// It is one of those that led here, or above one: the cycle. Or too many led here, or were
+    /// entered in all.
     pub fn enter(&self, path: String, at: &Origin) -> Result<Folder<'f>, Box<Violation>> {
         let real = self.files.real(&path).unwrap_or(path);
         let mut chain = self.chain.clone();
@@ -215,16 +234,23 @@ impl<'f> Folder<'f> {
                     .hint("name the last of them in `resources` directly"),
             ));
         }
+        if !self.read.count() {
+            let message = format!("the build enters more than {} bases and components", self.read.most);
+            let hint =
+                "a base that is named twice at each level is built twice as often at each: name it once";
+            return Err(Box::new(Violation::error(message).at(at.clone()).hint(hint)));
+        }
         Ok(Folder { files: self.files, read: self.read, path: real, chain })
     }
 }
 
 /// Returns why a path that would open a socket is refused.
 fn refuse_remote((path, at): &Placed) -> Option<Violation> {
-    let lower = path.to_ascii_lowercase();
+    let begins = |with: &&str| path.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    let at_a_ref = || path.contains('?') && path.to_ascii_lowercase().contains("?ref=");
     let schemes = ["http://", "https://", "ssh://", "git://", "git+", "git::", "file://", "oci://", "s3://"];
     let hosts = ["github.com/", "gitlab.com/", "bitbucket.org/", "git@"];
-    let remote = schemes.iter().chain(&hosts).any(|p| lower.starts_with(p)) || lower.contains("?ref=");
+    let remote = schemes.iter().chain(&hosts).any(begins) || at_a_ref();
     remote.then(|| {
         let shown = crate::redact::redact(path).into_owned();
         Violation::error(format!("`{shown}` is remote, and a build opens no connection"))

@@ -19,17 +19,59 @@ pub fn read_manifests(
     table: Option<&Arc<Table>>,
 ) -> Result<Vec<Resource>, Violations> {
     let documents = read(bytes, &Limits::manifests()).map_err(|e| vec![e.in_file(file)])?;
-    objects(documents, file, table)
+    objects(documents, file, table, annotation_texts)
 }
 
-/// Returns the objects of documents that are read already.
+/// Returns the objects of patches that are read already. `copied` says that kustomize copies the
+/// patch before it merges it: then labels and annotations are texts as written, a `null` too,
+/// which otherwise takes a label or an annotation away.
 ///
 /// # Errors
 /// As [`read_manifests`].
-pub fn objects(
+pub fn read_patches(
+    mut documents: Vec<Node>,
+    file: &Arc<str>,
+    table: Option<&Arc<Table>>,
+    copied: bool,
+) -> Result<Vec<Resource>, Violations> {
+    if copied {
+        documents.iter_mut().for_each(make_metadata_texts);
+    }
+    objects(documents, file, table, |node| {
+        let mut texts = annotation_texts(node);
+        texts.retain(|(key, _)| !annotations_of(node).iter().any(|e| e.key == *key && is_null(&e.value)));
+        texts
+    })
+}
+
+/// Makes texts of the labels and annotations of an object, as kustomize does where it copies it.
+fn make_metadata_texts(node: &mut Node) {
+    let Some(metadata) = node.get_mut("metadata") else { return };
+    let Data::Map(fields) = &mut metadata.data else { return };
+    let texts = |key: &str| matches!(key, "labels" | "annotations");
+    fields.retain(|field| !(texts(&field.key) && is_null(&field.value)));
+    for field in fields.iter_mut().filter(|field| texts(&field.key)) {
+        let Data::Map(entries) = &mut field.value.data else { continue };
+        for entry in entries {
+            if let Data::Scalar(scalar) = &mut entry.value.data {
+                (scalar.plain, scalar.tag) = (false, None);
+            }
+        }
+    }
+}
+
+/// Returns true for nothing, as it may be written.
+fn is_null(node: &Node) -> bool {
+    let null = |text: &str| matches!(text, "" | "~" | "null" | "Null" | "NULL");
+    node.scalar().is_some_and(|s| s.plain && s.tag.is_none() && null(&s.text))
+}
+
+/// Returns the objects of documents; `annotations` gives those annotations that are texts.
+fn objects(
     documents: Vec<Node>,
     file: &Arc<str>,
     table: Option<&Arc<Table>>,
+    annotations: fn(&Node) -> Vec<(String, Value)>,
 ) -> Result<Vec<Resource>, Violations> {
     let alone = documents.len() == 1;
     let mut queue: VecDeque<(Node, bool)> = documents.into_iter().map(|d| (d, true)).collect();
@@ -52,7 +94,8 @@ pub fn objects(
             }
             continue;
         }
-        match object(node, file, outer) {
+        let annotations = annotations(&node);
+        match object(node, file, outer, annotations) {
             Ok(mut resource) => {
                 resource.table = table.cloned();
                 found.push(resource);
@@ -83,7 +126,12 @@ fn at(file: &Arc<str>, node: &Node, message: impl Into<String>) -> Violation {
 
 /// Reads one object. `as_written` is false where kustomize reads it from JSON, which does
 /// not tell `key:` from `key: null`.
-fn object(node: Node, file: &Arc<str>, as_written: bool) -> Result<Resource, Box<Violation>> {
+fn object(
+    node: Node,
+    file: &Arc<str>,
+    as_written: bool,
+    annotations: Vec<(String, Value)>,
+) -> Result<Resource, Box<Violation>> {
     if !matches!(node.data, Data::Map(_)) {
         return Err(Box::new(
             at(file, &node, "this is not a Kubernetes object: it is not a map")
@@ -97,7 +145,6 @@ fn object(node: Node, file: &Arc<str>, as_written: bool) -> Result<Resource, Box
     }
     let origin = Origin::at(file.clone(), node.at.line, node.at.column);
     let here = |message: String| Box::new(Violation::error(message).at(origin.clone()));
-    let annotations = annotation_texts(&node);
     let mut blanks = Vec::new();
     if as_written {
         find_blanks(&node, &mut Vec::new(), &mut blanks);
@@ -140,9 +187,12 @@ fn odd_key(node: &Node) -> Option<&Entry> {
 /// Returns the annotations as written. They are texts to kustomize, whatever they look
 /// like: `1.0` stays `1.0`.
 fn annotation_texts(node: &Node) -> Vec<(String, Value)> {
-    let written = node.get("metadata").and_then(|m| m.get("annotations")).map_or(&[][..], Node::entries);
     let text = |e: &Entry| Some((e.key.clone(), Value::String(e.value.text()?.to_owned())));
-    written.iter().filter_map(text).collect()
+    annotations_of(node).iter().filter_map(text).collect()
+}
+
+fn annotations_of(node: &Node) -> &[Entry] {
+    node.get("metadata").and_then(|m| m.get("annotations")).map_or(&[][..], Node::entries)
 }
 
 /// One step to a node, with the key where it stands.

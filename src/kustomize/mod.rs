@@ -36,6 +36,7 @@ pub mod schema;
 mod selector;
 mod shared;
 mod text;
+mod threads;
 mod transform;
 
 pub use build::{BuildOptions, Built, build};

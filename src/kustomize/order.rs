@@ -2,8 +2,11 @@
 
 use super::gvk::{Gvk, Identified as _, split_api_version};
 use super::resource::Resource;
+use foldhash::fast::RandomState;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// Kinds that come first, in this order.
 pub const FIRST: [&str; 22] = [
@@ -65,56 +68,77 @@ impl Order {
             }
             first.iter().rposition(|k| k == kind).map_or(0, |i| i as i64 - first.len() as i64)
         };
-        let keys: Vec<Key<'_>> = list.iter().map(|r| Key::of(r, rank(&r.value.kind()))).collect();
+        let mut types = Types::default();
+        let keys: Vec<Key> = list.iter().map(|r| types.key(&r.value, rank)).collect();
         let mut order: Vec<usize> = (0..list.len()).collect();
-        order.sort_by(|a, b| keys[*a].compare(&keys[*b]));
+        order.sort_by(|a, b| types.compare(&keys[*a], &keys[*b]));
         let mut unsorted: Vec<Option<Resource>> = std::mem::take(list).into_iter().map(Some).collect();
         list.extend(order.into_iter().filter_map(|i| unsorted[i].take()));
     }
 }
 
-/// What objects are sorted by. The texts that are compared are put together while they
-/// are, from these parts.
-struct Key<'r> {
-    rank: i64,
-    api_version: Cow<'r, str>,
-    kind: Cow<'r, str>,
-    namespace: Cow<'r, str>,
-    name: Cow<'r, str>,
+/// The types of the objects that are sorted: few, each with what its objects are sorted by.
+#[derive(Default)]
+struct Types<'r> {
+    all: Vec<Type>,
+    by_name: HashMap<(Cow<'r, str>, Cow<'r, str>), usize, RandomState>,
 }
 
-impl<'r> Key<'r> {
-    fn of(resource: &'r Resource, rank: i64) -> Self {
-        let value = &resource.value;
-        Self {
-            rank,
-            api_version: value.api_version(),
-            kind: value.kind(),
-            namespace: value.namespace(),
-            name: value.name(),
-        }
+struct Type {
+    rank: i64,
+    /// The type as the text that is compared.
+    text: String,
+    core: bool,
+    namespace: bool,
+}
+
+/// What one object is sorted by.
+struct Key {
+    /// The place of its type in [`Types`].
+    of: usize,
+    /// Namespace and name as the text that is compared.
+    text: String,
+}
+
+impl<'r> Types<'r> {
+    fn key(&mut self, value: &'r Value, rank: impl Fn(&str) -> i64) -> Key {
+        let name = (without_empty_group(value.api_version()), value.kind());
+        let next = self.all.len();
+        let of = *self.by_name.entry(name).or_insert_with_key(|(api_version, kind)| {
+            let (group, version) = split_api_version(api_version);
+            let kind_shown = or(kind, "~K");
+            self.all.push(Type {
+                rank: rank(kind),
+                text: format!("{}_{}_{kind_shown}", or(group, "~G"), or(version, "~V")),
+                core: group.is_empty(),
+                namespace: kind_shown == "Namespace",
+            });
+            next
+        });
+        let (namespace, name) = (value.namespace(), value.name());
+        Key { of, text: [or(&namespace, "~X"), "|", or(&name, "~N")].concat() }
     }
 
-    fn compare(&self, other: &Self) -> Ordering {
-        let (group, version) = split_api_version(&self.api_version);
-        let (other_group, other_version) = split_api_version(&other.api_version);
-        let kinds = (or(&self.kind, "~K"), or(&other.kind, "~K"));
-        if (group, version, kinds.0) == (other_group, other_version, kinds.1) {
+    fn compare(&self, a: &Key, b: &Key) -> Ordering {
+        if a.of == b.of {
             // The type comes first in both ids, and is the same.
-            return compare_joined(
-                &[or(&self.namespace, "~X"), "|", or(&self.name, "~N")],
-                &[or(&other.namespace, "~X"), "|", or(&other.name, "~N")],
-            );
+            return a.text.cmp(&b.text);
         }
-        let both_namespaces = kinds.0 == "Namespace" && kinds.1 == "Namespace";
-        let core = group.is_empty() || other_group.is_empty();
-        self.rank.cmp(&other.rank).then_with(|| {
-            let by_type = compare_joined(
-                &[or(group, "~G"), "_", or(version, "~V"), "_", kinds.0],
-                &[or(other_group, "~G"), "_", or(other_version, "~V"), "_", kinds.1],
-            );
-            if both_namespaces && core { by_type.reverse() } else { by_type }
+        let (a, b) = (&self.all[a.of], &self.all[b.of]);
+        a.rank.cmp(&b.rank).then_with(|| {
+            let by_type = a.text.cmp(&b.text);
+            let reverse = a.namespace && b.namespace && (a.core || b.core);
+            if reverse { by_type.reverse() } else { by_type }
         })
+    }
+}
+
+/// Returns `v1` for `/v1`, which names the same type.
+fn without_empty_group(api_version: Cow<'_, str>) -> Cow<'_, str> {
+    let version = |text: &str| text.strip_prefix('/').is_some_and(|version| !version.contains('/'));
+    match api_version {
+        Cow::Borrowed(text) if version(text) => Cow::Borrowed(&text[1..]),
+        other => other,
     }
 }
 
@@ -122,18 +146,11 @@ fn or<'t>(text: &'t str, none: &'t str) -> &'t str {
     if text.is_empty() { none } else { text }
 }
 
-/// Compares two texts that are given in pieces.
-fn compare_joined(a: &[&str], b: &[&str]) -> Ordering {
-    a.iter().flat_map(|t| t.bytes()).cmp(b.iter().flat_map(|t| t.bytes()))
-}
-
-/// Compares types: by the rank of their kind, then by their text, in which `~` puts what is
-/// empty behind.
-pub fn compare_types(a: &Gvk, b: &Gvk) -> Ordering {
-    fn text(gvk: &Gvk) -> [&str; 5] {
-        [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")]
-    }
-    rank(&a.kind).cmp(&rank(&b.kind)).then_with(|| compare_joined(&text(a), &text(b)))
+/// Returns what types are sorted by: the rank of their kind, then their text, in which `~` puts
+/// what is empty behind.
+pub fn type_key(gvk: &Gvk) -> (i64, String) {
+    let text = [or(&gvk.group, "~G"), "_", or(&gvk.version, "~V"), "_", or(&gvk.kind, "~K")].concat();
+    (rank(&gvk.kind), text)
 }
 
 /// Returns the rank of a kind in the built-in order.

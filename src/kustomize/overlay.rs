@@ -6,12 +6,14 @@
 
 use super::compile::{Compiler, Place};
 use super::config::Config;
+use super::fieldspec::FieldSpec;
 use super::files::Files;
 use super::kustomization::{Kustomization, Placed};
 use super::loader::{Folder, Found, ReadFiles};
-use super::program::{Matched, Op, Run};
+use super::program::{Change, Matched, Op, Run};
 use super::resource::{Resource, metadata_map, set_metadata_map};
 use super::schema::Table;
+use super::threads::Threads;
 use crate::error::{Origin, Violation, Violations};
 use serde_json::Value;
 use std::sync::Arc;
@@ -96,12 +98,32 @@ impl Overlay {
         }
         run.run(&self.ops)?;
         run.finish(&self.config, &self.at)?;
-        if let Some(id) = run.resources.duplicate() {
+        if let Some(id) = run.resources.duplicate(Threads::One) {
             let message = format!("the overlay makes two objects of the unit one: {id}");
             return Err(vec![Violation::error(message).at(self.at.clone())]);
         }
         let finished = run.resources.into_list().into_iter().map(|r| r.value).collect();
         Ok((finished, run.matched))
+    }
+
+    /// Returns the fields (`/`-separated) of an object that the overlay walks through, if its result
+    /// follows from them and the object's type; `None` if it may look at anything else, or sets a text
+    /// that is a `mark`. Lists on the way are not named. What is asked of all objects together (that
+    /// no two are one) comes on top.
+    pub fn walks<'o>(&'o self, object: &Value, mark: &dyn Fn(&str) -> bool) -> Option<Vec<&'o str>> {
+        let mut fields = Vec::new();
+        for op in &self.ops {
+            let Op::Change(change, ..) = op else { return None };
+            match &**change {
+                Change::Texts { pairs, specs } if !pairs.values().any(|text| mark(text)) => {
+                    let chosen = FieldSpec::choose(specs, object);
+                    fields.extend(chosen.into_iter().map(|spec| spec.path.as_str()));
+                }
+                Change::Patch(patch) if !patch.may_choose(object) => {}
+                _ => return None,
+            }
+        }
+        Some(fields)
     }
 
     /// Returns the entries that can find something or not, by their number in [`Matched`].

@@ -8,7 +8,8 @@ use super::config::Config;
 use super::fieldspec::FieldSpec;
 use super::provenance::Provenance;
 use super::resource::Resource;
-use super::resources::Resources;
+use super::resources::{Resources, Taken};
+use super::threads::Threads;
 use super::transform::images::ImageChange;
 use super::transform::metadata::{End, NamespaceChange, extend_names, set_texts};
 use super::transform::patches::{Patch, nearest_ids};
@@ -107,8 +108,8 @@ pub struct Run {
     pub variables: Variables,
     /// Which entries found something.
     pub matched: Matched,
-    /// True if many bases may be built by several threads.
-    pub parallel: bool,
+    /// Whether many bases and objects may be worked on by several threads.
+    pub threads: Threads,
     /// True on a unit: what finds nothing is passed over.
     pub lenient: bool,
     /// What somebody should look at.
@@ -151,23 +152,22 @@ impl Run {
     /// As [`Run::run`].
     pub fn run_once(&mut self, ops: Vec<Op>) -> Result<(), Violations> {
         let bases = ops.iter().filter(|op| matches!(op, Op::Base(..))).count();
-        let parallel = self.parallel && bases >= MANY;
-        if !parallel {
+        if !self.threads.share(bases, MANY) {
             return ops.into_iter().try_for_each(|op| {
-                let prepared = self.prepare(op, self.parallel);
+                let prepared = self.prepare(op, self.threads);
                 self.finish_op(prepared)
             });
         }
         let this = &*self;
-        let prepared: Vec<Prepared> = ops.into_par_iter().map(|op| this.prepare(op, false)).collect();
+        let prepared: Vec<Prepared> = ops.into_par_iter().map(|op| this.prepare(op, Threads::One)).collect();
         prepared.into_iter().try_for_each(|prepared| self.finish_op(prepared))
     }
 
     /// Does the part of an operation that needs no object of this run: builds a base.
-    fn prepare(&self, op: Op, parallel: bool) -> Prepared {
+    fn prepare(&self, op: Op, threads: Threads) -> Prepared {
         match op {
             Op::Base(program, at) => {
-                let mut inner = Run { parallel, ..self.below() };
+                let mut inner = Run { threads, ..self.below() };
                 Prepared::Base(inner.run_once(program.ops).map(|()| Box::new(inner)), at)
             }
             op => Prepared::Op(op),
@@ -192,7 +192,8 @@ impl Run {
             return Err(std::mem::take(&mut self.missing));
         }
         super::hash::add_hashes(&mut self.resources);
-        names::follow(&mut self.resources, config, self.lenient).map_err(|f| vec![f.in_entry(at)])?;
+        names::follow(&mut self.resources, config, self.lenient, self.threads)
+            .map_err(|f| vec![f.in_entry(at)])?;
         let unused = variables::resolve(&self.variables, &mut self.resources, &config.var_reference)
             .map_err(|f| vec![f.in_entry(at)])?;
         for name in unused {
@@ -236,15 +237,17 @@ impl Run {
     }
 
     fn append(&mut self, resource: Resource) -> Result<(), Violations> {
-        self.resources.append(resource).map_err(|taken| {
-            let (id, at) = *taken;
-            let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
-            let mut violation = Violation::error(format!("{id} is there already"));
-            violation.at = at;
-            violation.hint =
-                first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
-            vec![violation]
-        })
+        self.resources.append(resource).map_err(|taken| vec![self.taken(*taken)])
+    }
+
+    /// Returns what to say of an id that is there already.
+    fn taken(&self, (id, at): Taken) -> Violation {
+        let first = self.resources.list().iter().find(|r| r.id() == id).and_then(|r| r.at.clone());
+        let mut violation = Violation::error(format!("{id} is there already"));
+        violation.at = at;
+        violation.hint =
+            first.map(|first| format!("the first is at {first}; remove or rename one of the two"));
+        violation
     }
 
     fn base(&mut self, program: &Program, at: &Origin) -> Result<(), Violations> {
@@ -263,12 +266,12 @@ impl Run {
         self.matched.union(&inner.matched);
         self.warnings.append(&mut inner.warnings);
         self.missing.append(&mut inner.missing);
-        for resource in inner.resources.into_list() {
-            self.append(resource).map_err(|mut wrong| {
-                wrong.iter_mut().filter(|v| v.at.is_none()).for_each(|v| v.at = Some(at.clone()));
-                wrong
-            })?;
-        }
+        let added = self.resources.append_all(inner.resources);
+        added.map_err(|taken| {
+            let mut violation = self.taken(*taken);
+            violation.at.get_or_insert_with(|| at.clone());
+            vec![violation]
+        })?;
         variables::merge(&mut self.variables, inner.variables).map_err(|f| vec![f.in_entry(at)])
     }
 

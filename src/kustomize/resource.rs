@@ -1,7 +1,7 @@
 //! One object on its way through a build, with what must be remembered about it: the names
 //! it had, what changed it, and whether its name needs a hash.
 
-use super::gvk::{Gvk, Identified as _, ObjectId, effective_namespace, split_api_version};
+use super::gvk::{Gvk, Identified as _, ObjectId, effective_namespace, split_api_version, text_in};
 use super::provenance::Provenance;
 use super::schema::{Table, builtin};
 use super::shared::Shared;
@@ -128,10 +128,7 @@ impl Resource {
         if self.is_cluster_scoped() {
             return Cow::Borrowed(super::gvk::NO_NAMESPACE);
         }
-        match self.value.namespace() {
-            Cow::Borrowed(ns) => Cow::Borrowed(effective_namespace(ns, false)),
-            Cow::Owned(ns) => Cow::Owned(effective_namespace(&ns, false).to_owned()),
-        }
+        counted(self.value.namespace())
     }
 
     /// Returns the name it had first.
@@ -167,12 +164,14 @@ impl Resource {
 
     /// Returns the id it has now, without copies.
     pub fn identity(&self) -> Identity<'_> {
-        Identity {
-            api_version: self.value.api_version(),
-            kind: self.value.kind(),
-            namespace: self.effective_namespace(),
-            name: self.value.name(),
-        }
+        let (api_version, kind) = (self.value.api_version(), self.value.kind());
+        let metadata = self.value.get("metadata");
+        let namespace = if is_cluster_scoped(&api_version, &kind, self.table.as_deref()) {
+            Cow::Borrowed(super::gvk::NO_NAMESPACE)
+        } else {
+            counted(text_in(metadata, "namespace"))
+        };
+        Identity { namespace, name: text_in(metadata, "name"), api_version, kind }
     }
 
     /// Returns the ids it had before.
@@ -219,6 +218,14 @@ impl Resource {
                 metadata.insert("namespace".into(), Value::String(namespace.to_owned()));
             }
         }
+    }
+}
+
+/// Returns the namespace that counts for an object of a kind that has one.
+fn counted(namespace: Cow<'_, str>) -> Cow<'_, str> {
+    match namespace {
+        Cow::Borrowed(ns) => Cow::Borrowed(effective_namespace(ns, false)),
+        Cow::Owned(ns) => Cow::Owned(effective_namespace(&ns, false).to_owned()),
     }
 }
 

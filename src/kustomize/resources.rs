@@ -1,11 +1,16 @@
 //! The objects of a build in their order, found by name without looking at all of them.
 
+use super::build::AT_ONCE;
 use super::gvk::{Identified as _, ObjectId};
 use super::resource::Resource;
 use super::selector::{Pattern, Selector};
+use super::threads::Threads;
 use crate::error::Origin;
+use foldhash::fast::RandomState;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
+use std::sync::LazyLock;
 
 /// Objects in order. Whoever changes names, types or the order through
 /// [`Resources::list_mut`] lets the indexes be built again.
@@ -13,24 +18,38 @@ use std::hash::{BuildHasher as _, RandomState};
 pub struct Resources {
     list: Vec<Resource>,
     ids: Option<Ids>,
-    by_name: Option<HashMap<String, Vec<usize>>>,
+    by_name: Option<ByName>,
 }
+
+/// An id that is there already, and where the object that has it too is written.
+pub type Taken = (ObjectId, Option<Origin>);
+
+type ByName = HashMap<String, Vec<usize>, RandomState>;
 
 /// Which ids there are. An id is its hash and one object that has it; ids of one hash are
 /// told apart by looking at all objects, which happens to nobody but an attacker.
 #[derive(Clone, Debug, Default)]
 struct Ids {
-    hasher: RandomState,
-    by_hash: HashMap<u64, usize>,
+    by_hash: HashMap<u64, usize, RandomState>,
+    /// The hashes in the order of the objects.
+    hashes: Vec<u64>,
 }
+
+/// What all ids are hashed by, so that a build needs to hash the ids of its bases only once.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 impl Ids {
     fn of(list: &[Resource]) -> Self {
         let mut ids = Self::default();
-        for (i, resource) in list.iter().enumerate() {
-            ids.by_hash.entry(ids.hasher.hash_one(resource.identity())).or_insert(i);
+        for resource in list {
+            ids.add(HASHER.hash_one(resource.identity()));
         }
         ids
+    }
+
+    fn add(&mut self, hash: u64) {
+        self.by_hash.entry(hash).or_insert(self.hashes.len());
+        self.hashes.push(hash);
     }
 }
 
@@ -72,18 +91,33 @@ impl Resources {
     ///
     /// # Errors
     /// The id is taken: that id, and where the object is written.
-    pub fn append(&mut self, resource: Resource) -> Result<(), Box<(ObjectId, Option<Origin>)>> {
-        let ids = self.ids.get_or_insert_with(|| Ids::of(&self.list));
-        let identity = resource.identity();
-        let hash = ids.hasher.hash_one(&identity);
-        let taken = match ids.by_hash.get(&hash).and_then(|first| self.list.get(*first)) {
-            Some(first) => first.identity() == identity || self.list.iter().any(|r| r.identity() == identity),
-            None => false,
+    pub fn append(&mut self, resource: Resource) -> Result<(), Box<Taken>> {
+        let hash = HASHER.hash_one(resource.identity());
+        self.append_hashed(resource, hash)
+    }
+
+    /// Adds all objects of others.
+    ///
+    /// # Errors
+    /// As [`Resources::append`].
+    pub fn append_all(&mut self, others: Resources) -> Result<(), Box<Taken>> {
+        let Some(ids) = others.ids else {
+            return others.list.into_iter().try_for_each(|resource| self.append(resource));
         };
-        if taken {
-            return Err(Box::new((resource.id(), resource.at)));
+        self.list.reserve(others.list.len());
+        let mut both = others.list.into_iter().zip(ids.hashes);
+        both.try_for_each(|(resource, hash)| self.append_hashed(resource, hash))
+    }
+
+    fn append_hashed(&mut self, resource: Resource, hash: u64) -> Result<(), Box<Taken>> {
+        let ids = self.ids.get_or_insert_with(|| Ids::of(&self.list));
+        if let Some(first) = ids.by_hash.get(&hash).and_then(|first| self.list.get(*first)) {
+            let identity = resource.identity();
+            if first.identity() == identity || self.list.iter().any(|r| r.identity() == identity) {
+                return Err(Box::new((resource.id(), resource.at)));
+            }
         }
-        ids.by_hash.entry(hash).or_insert(self.list.len());
+        ids.add(hash);
         if let Some(by_name) = &mut self.by_name {
             index(by_name, self.list.len(), &resource);
         }
@@ -100,7 +134,7 @@ impl Resources {
     /// Returns the places of the objects that have or had a name.
     pub fn named(&mut self, name: &str) -> &[usize] {
         let by_name = self.by_name.get_or_insert_with(|| {
-            let mut all = HashMap::new();
+            let mut all = ByName::default();
             self.list.iter().enumerate().for_each(|(i, r)| index(&mut all, i, r));
             all
         });
@@ -129,13 +163,23 @@ impl Resources {
     }
 
     /// Returns the first id that two objects share.
-    pub fn duplicate(&self) -> Option<ObjectId> {
-        let mut seen = HashSet::with_capacity(self.list.len());
+    pub fn duplicate(&self, threads: Threads) -> Option<ObjectId> {
+        let hash = |r: &Resource| HASHER.hash_one(r.identity());
+        let hashes: Vec<u64> = if threads.share(self.list.len(), AT_ONCE + 1) {
+            self.list.par_iter().with_min_len(AT_ONCE).map(hash).collect()
+        } else {
+            self.list.iter().map(hash).collect()
+        };
+        let mut seen = HashSet::with_capacity_and_hasher(self.list.len(), RandomState::default());
+        if hashes.into_iter().all(|hash| seen.insert(hash)) {
+            return None;
+        }
+        let mut seen = HashSet::with_capacity_and_hasher(self.list.len(), RandomState::default());
         self.list.iter().find(|r| !seen.insert(r.identity())).map(Resource::id)
     }
 }
 
-fn index(by_name: &mut HashMap<String, Vec<usize>>, at: usize, resource: &Resource) {
+fn index(by_name: &mut ByName, at: usize, resource: &Resource) {
     let mut add = |name: &str| {
         let places = by_name.entry(name.to_owned()).or_default();
         if places.last() != Some(&at) {

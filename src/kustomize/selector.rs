@@ -91,6 +91,13 @@ impl Selector {
             && self.annotations.matches(|key| metadata_text(&resource.value, "annotations", key))
     }
 
+    /// Returns false if the type of an object rules it out.
+    pub fn may_choose(&self, object: &Value) -> bool {
+        let api_version = object.api_version();
+        let (group, version) = super::gvk::split_api_version(&api_version);
+        self.kind.matches(&object.kind()) && self.group.matches(group) && self.version.matches(version)
+    }
+
     fn in_namespace(&self, resource: &Resource) -> bool {
         matches!(self.namespace, Pattern::Any)
             || self.namespace.matches(&resource.original_namespace())

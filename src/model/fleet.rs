@@ -55,6 +55,17 @@ pub struct Placed<'d> {
     pub values: Part,
     /// Its wave.
     pub wave: Part,
+    /// What all its units have in common besides.
+    pub common: OnceLock<Common>,
+}
+
+/// What the units of one component on one cluster have in common, prepared for the first of them.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The overlays of its manifests.
+    pub overlays: Vec<Arc<Step>>,
+    /// The digest of the renderer, the component and the overlays.
+    pub digest: blake3::Hash,
 }
 
 /// One cluster, resolved.
@@ -94,7 +105,7 @@ pub struct Cluster<'d> {
 #[derive(Debug)]
 pub struct SubjectView {
     /// By the name that templates use.
-    pub parts: Vec<(&'static str, Arc<SubjectData>)>,
+    parts: Vec<(&'static str, Arc<SubjectData>)>,
     digest: OnceLock<blake3::Hash>,
 }
 
@@ -110,10 +121,22 @@ impl SubjectView {
             let mut hasher = blake3::Hasher::new();
             for (name, data) in &self.parts {
                 hasher.update(&(name.len() as u64).to_le_bytes());
-                hasher.update(name.as_bytes()).update(data.digest());
+                hasher.update(name.as_bytes()).update(data.digest().as_bytes());
             }
             hasher.finalize()
         })
+    }
+
+    /// Returns the parts, prepared for templates.
+    ///
+    /// # Errors
+    /// A text that gives faults, although it was known to be without.
+    pub fn prepared(&self) -> Result<Vec<(&'static str, Part)>, Violations> {
+        let part = |(name, data): &(&'static str, Arc<SubjectData>)| {
+            let value = data.value().map_err(Clone::clone)?;
+            Ok((*name, Part::known(value.clone(), *data.digest())))
+        };
+        self.parts.iter().map(part).collect()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod binding;
 pub mod cluster;
 pub mod component;
 pub mod fleet;
+pub mod form;
 pub mod id;
 pub mod lot;
 pub mod mark;

@@ -113,7 +113,7 @@ pub struct DestinationSettings {
 }
 
 /// How repositories are reached.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RepositorySettings {
     /// Ask Git's credential helpers (`git credential fill`) where no credentials are set.

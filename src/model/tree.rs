@@ -299,26 +299,41 @@ pub fn folder_trees<'p>(
     files: impl IntoIterator<Item = (&'p str, ObjectId)>,
     each: &mut dyn FnMut(ObjectId, &[u8]),
 ) -> Option<ObjectId> {
-    let mut folders: BTreeMap<&str, Vec<(&str, ObjectId)>> = BTreeMap::new();
-    // Git sorts a folder as if its name ended in `/`.
-    let mut entries: BTreeMap<String, (bool, ObjectId)> = BTreeMap::new();
-    for (path, id) in files {
-        match path.split_once('/') {
-            None => {
-                entries.insert(path.to_owned(), (false, id));
+    // In this order the files of a folder stand together, and entries stand as Git sorts them: a
+    // folder as if its name ended in `/`.
+    let mut files: Vec<(&str, ObjectId)> = files.into_iter().collect();
+    files.sort_by(|a, b| a.0.cmp(b.0));
+    tree_of(&files, 0, each)
+}
+
+/// Writes the tree of sorted files, whose paths begin with `above` bytes of their folder.
+fn tree_of(
+    files: &[(&str, ObjectId)],
+    above: usize,
+    each: &mut dyn FnMut(ObjectId, &[u8]),
+) -> Option<ObjectId> {
+    let mut content = Vec::with_capacity(64 * files.len());
+    let mut rest = files;
+    while let Some((path, id)) = rest.first() {
+        let inside = &path[above..];
+        let Some((folder, _)) = inside.split_once('/') else {
+            // Of a path that stands twice the last counts.
+            if rest.get(1).is_none_or(|next| next.0 != *path) {
+                add_entry(&mut content, inside, false, id);
             }
-            Some((folder, rest)) => folders.entry(folder).or_default().push((rest, id)),
+            rest = &rest[1..];
+            continue;
+        };
+        let below = above + folder.len() + 1;
+        let end = rest.partition_point(|(other, _)| other.get(..below) == path.get(..below));
+        if let Some(id) = tree_of(&rest[..end], below, each) {
+            add_entry(&mut content, folder, true, &id);
         }
+        rest = &rest[end..];
     }
-    for (name, inside) in folders {
-        if let Some(id) = folder_trees(inside, each) {
-            entries.insert(format!("{name}/"), (true, id));
-        }
-    }
-    if entries.is_empty() {
+    if content.is_empty() {
         return None;
     }
-    let content = tree_content(&entries);
     let id = ObjectId::of("tree", &content);
     each(id, &content);
     Some(id)
@@ -327,18 +342,18 @@ pub fn folder_trees<'p>(
 /// Returns the id that Git gives to a folder of these entries: by name, with a closing `/` for
 /// folders, whether it is one, and its id.
 pub fn tree_id(entries: &BTreeMap<String, (bool, ObjectId)>) -> ObjectId {
-    ObjectId::of("tree", &tree_content(entries))
+    let mut content = Vec::with_capacity(64 * entries.len());
+    for (name, (is_folder, id)) in entries {
+        add_entry(&mut content, name.trim_end_matches('/'), *is_folder, id);
+    }
+    ObjectId::of("tree", &content)
 }
 
-fn tree_content(entries: &BTreeMap<String, (bool, ObjectId)>) -> Vec<u8> {
-    let mut content = Vec::new();
-    for (name, (is_folder, id)) in entries {
-        content.extend_from_slice(if *is_folder { b"40000 " } else { b"100644 " });
-        content.extend_from_slice(name.trim_end_matches('/').as_bytes());
-        content.push(0);
-        content.extend_from_slice(id.as_bytes());
-    }
-    content
+fn add_entry(content: &mut Vec<u8>, name: &str, is_folder: bool, id: &ObjectId) {
+    content.extend_from_slice(if is_folder { b"40000 " } else { b"100644 " });
+    content.extend_from_slice(name.as_bytes());
+    content.push(0);
+    content.extend_from_slice(id.as_bytes());
 }
 
 /// Returns the path of a name in a folder; the root folder is `""`.

@@ -202,3 +202,23 @@ impl Memo for NoMemo {
         lot
     }
 }
+
+/// A memo that remembers nothing and lets the files of each lot go: for runs that write none.
+#[derive(Debug, Default)]
+pub struct NoFiles;
+
+impl Memo for NoFiles {
+    fn begin(&self, _: &str) {}
+
+    fn lot(&self, _: &LotKey, _: &ClusterId, _: &SubjectId) -> Option<Lot> {
+        None
+    }
+
+    fn unit(&self, _: &UnitKey) -> Option<Arc<Hydrated>> {
+        None
+    }
+
+    fn keep(&self, _: Option<&LotKey>, lot: Lot) -> Lot {
+        lot.without_files()
+    }
+}

@@ -24,21 +24,47 @@ pub fn check(object: &Value, at: &Origin, public: &[String]) -> Violations {
                 .guard(),
         );
     };
-    secrets(object, &Path::Root, &mut |path, field, name, _| {
-        if !public.iter().any(|p| p == name) {
-            refuse(dotted(&path.dotted(), &dotted(field, name)), "secret data");
+    let mut shapes = Vec::new();
+    let mut typed = false;
+    walk(object, &Path::Root, false, &mut |seen| match seen {
+        Seen::Secret => typed = true,
+        Seen::Text(path, text, may_be_encoded) => {
+            shapes.extend(shape(text, may_be_encoded).map(|shape| (path.dotted(), shape)));
         }
     });
-    walk(object, &Path::Root, &mut |path, text| {
-        let shape = secret_shape(text).or_else(|| {
-            let decoded = path.may_be_encoded().then(|| decode(text)).flatten();
-            decoded.as_deref().and_then(secret_shape)
+    if typed {
+        secrets(object, &Path::Root, &mut |path, field, name, _| {
+            if !public.iter().any(|p| p == name) {
+                refuse(dotted(&path.dotted(), &dotted(field, name)), "secret data");
+            }
         });
-        if let Some(shape) = shape {
-            refuse(path.dotted(), &format!("a {shape}"));
-        }
-    });
+    }
+    for (key, shape) in shapes {
+        refuse(key, &format!("a {shape}"));
+    }
     found
+}
+
+/// Returns true if [`check`] would find nothing in a part of an object, whatever that object is.
+pub fn is_clean(part: &Value, may_be_encoded: bool) -> bool {
+    let mut clean = true;
+    let mut typed = false;
+    walk(part, &Path::Root, may_be_encoded, &mut |seen| match seen {
+        Seen::Secret => typed = true,
+        Seen::Text(_, text, may_be_encoded) => clean = clean && shape(text, may_be_encoded).is_none(),
+    });
+    if clean && typed {
+        secrets(part, &Path::Root, &mut |_, _, _, _| clean = false);
+    }
+    clean
+}
+
+/// Returns the shape of a secret that a text holds, as it is or in base64.
+fn shape(text: &str, may_be_encoded: bool) -> Option<&'static str> {
+    secret_shape(text).or_else(|| {
+        let decoded = may_be_encoded.then(|| decode(text)).flatten();
+        decoded.as_deref().and_then(secret_shape)
+    })
 }
 
 /// Returns true if a Secret in an object has data other than a mark that stands for hidden ones.
@@ -70,17 +96,13 @@ impl Path<'_> {
             Path::Item(above, index, _) => dotted(&above.dotted(), &index.to_string()),
         }
     }
+}
 
-    /// Returns true where base64 stands by the field's meaning.
-    fn may_be_encoded(&self) -> bool {
-        match self {
-            Path::Root => false,
-            Path::Key(above, key, _) => {
-                key.split('.').any(|part| matches!(part, "data" | "binaryData")) || above.may_be_encoded()
-            }
-            Path::Item(above, ..) => above.may_be_encoded(),
-        }
-    }
+/// Returns true for the name of a field in which base64 stands by its meaning.
+pub fn may_be_encoded(key: &str) -> bool {
+    // Dots join the parts of a path that a patch or a reference names.
+    let is_data = |part: &str| matches!(part, "data" | "binaryData");
+    is_data(key) || key.bytes().any(|b| b == b'.') && key.split('.').any(is_data)
 }
 
 /// Finds the data of every Secret, the object itself or one inside it: a List, a Template or the
@@ -134,24 +156,42 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn walk(value: &Value, path: &Path<'_>, visit: &mut dyn FnMut(&Path<'_>, &str)) {
+/// What a walk through an object comes by.
+enum Seen<'a> {
+    /// A text or a key that is to be looked into, and whether base64 may stand there.
+    Text(&'a Path<'a>, &'a str, bool),
+    /// A map that may be a Secret.
+    Secret,
+}
+
+fn walk(value: &Value, path: &Path<'_>, encoded: bool, visit: &mut dyn FnMut(Seen<'_>)) {
     let depth = path.depth() + 1;
     if depth > MAX_DEPTH + 1 {
         return;
     }
     match value {
-        Value::String(text) => visit(path, text),
+        Value::String(text) => visit(Seen::Text(path, text, encoded)),
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                walk(item, &Path::Item(path, i, depth), visit);
+                walk(item, &Path::Item(path, i, depth), encoded, visit);
             }
         }
         Value::Object(map) => {
             for (name, item) in map {
+                if name == "kind" && item.as_str() == Some("Secret") {
+                    visit(Seen::Secret);
+                }
                 // A secret may hide in a key too; the key itself is then not shown.
                 match secret_shape(name) {
-                    Some(_) => visit(path, name),
-                    None => walk(item, &Path::Key(path, name, depth), visit),
+                    Some(_) => {
+                        visit(Seen::Text(path, name, encoded));
+                        // Nobody looks below it here.
+                        visit(Seen::Secret);
+                    }
+                    None => {
+                        let encoded = encoded || may_be_encoded(name);
+                        walk(item, &Path::Key(path, name, depth), encoded, visit);
+                    }
                 }
             }
         }

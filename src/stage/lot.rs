@@ -1,12 +1,12 @@
 //! Puts the units of one subject together, and says what later stages ask of them.
 
-use super::diff::list_components;
+use super::validate::kustomization;
 use crate::model::id::{ClusterId, Part, SubjectId, UnitId};
 use crate::model::lot::{Lot, Summary, Units};
 use crate::model::overlay::Matches;
 use crate::model::tree::{ObjectId, folder_id};
 use crate::model::unit::ObjectRef;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Returns the lot of these units. Those without objects, and Applications that would apply
@@ -38,6 +38,16 @@ pub fn lot(cluster: ClusterId, subject: SubjectId, mut units: Units) -> Lot {
 
 /// Drops units without objects, and Applications that would apply nothing.
 fn drop_empty(subject: &SubjectId, units: &mut Units) {
+    let manifests = |units: &Units| units.iter().any(|(id, _)| matches!(id.part, Part::Manifests { .. }));
+    if units.iter().any(|(_, hydrated)| hydrated.files.is_empty()) {
+        drop_those_without_files(units);
+    }
+    if *subject != SubjectId::Cluster && !manifests(units) {
+        units.retain(|(id, _)| id.part != Part::SubjectApplication);
+    }
+}
+
+fn drop_those_without_files(units: &mut Units) {
     let mut gone: BTreeSet<String> = BTreeSet::new();
     for (id, _) in units.iter().filter(|(_, hydrated)| hydrated.files.is_empty()) {
         gone.insert(id.place());
@@ -47,34 +57,81 @@ fn drop_empty(subject: &SubjectId, units: &mut Units) {
         }
     }
     units.retain(|(id, _)| !gone.contains(&id.place()));
-    let applies = units.iter().any(|(id, _)| matches!(id.part, Part::Manifests { .. }));
-    if *subject != SubjectId::Cluster && !applies {
-        units.retain(|(id, _)| id.part != Part::SubjectApplication);
-    }
 }
 
 /// Returns the Git id of a subject's folder with its generated kustomization.yaml.
 fn folder_of(subject: &SubjectId, units: &Units) -> Option<ObjectId> {
     let folder = subject.folder()?;
-    let mut files = BTreeMap::new();
-    for file in units.iter().flat_map(|(_, hydrated)| &hydrated.files) {
-        files.insert(file.path.clone(), (file.id, None));
-    }
-    list_components(&mut files);
-    let inside: Vec<(&str, ObjectId)> = files
+    let inside = |path: &str| path.strip_prefix(&folder).and_then(|p| p.strip_prefix('/')).map(str::len);
+    let places: Vec<String> = units.iter().map(|(id, _)| id.place()).collect();
+    let components: Vec<String> = places
         .iter()
-        .filter_map(|(path, (id, _))| Some((path.strip_prefix(&folder)?.strip_prefix('/')?, *id)))
+        .filter_map(|place| inside(place).map(|length| place[place.len() - length..].to_owned()))
         .collect();
-    folder_id(inside)
+    if components.is_empty() {
+        return None;
+    }
+    let listed = ObjectId::of_blob(kustomization(&components).as_bytes());
+    let files = units.iter().flat_map(|(_, hydrated)| &hydrated.files);
+    let files = files.filter_map(|file| {
+        let length = inside(&file.path)?;
+        Some((&file.path[file.path.len() - length..], file.id))
+    });
+    folder_id(files.chain([("kustomization.yaml", listed)]))
 }
 
 /// Returns a short hash of an object's identity.
 pub fn identity(object: &ObjectRef) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    for part in [&object.group, &object.kind, &object.namespace, &object.name] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    let parts = [&object.group, &object.kind, &object.namespace, &object.name];
+    let mut bytes = Vec::with_capacity(128);
+    for part in parts {
+        bytes.extend((part.len() as u64).to_le_bytes());
+        bytes.extend(part.as_bytes());
     }
     let mut short = [0; 8];
-    hasher.finalize_xof().fill(&mut short);
+    short.copy_from_slice(&blake3::hash(&bytes).as_bytes()[..8]);
     u64::from_le_bytes(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::Layer;
+    use crate::model::unit::{File, Hydrated, UnitKey};
+    use crate::stage::diff::list_components;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_folder_is_that_of_the_files_and_the_index_that_a_delivery_writes() {
+        let subject = SubjectId::Tenant { organization: "acme".into(), tenant: "app".into() };
+        let cluster = ClusterId { env: "prod".into(), name: "c".into() };
+        let unit = |component: &str, files: &[&str]| {
+            let part = Part::Manifests { layer: Layer::Tenants, component: component.into() };
+            let id = UnitId { cluster: cluster.clone(), subject: subject.clone(), part };
+            let place = id.place();
+            let made = |name: &&str| File::new(format!("{place}/{name}"), name.as_bytes().to_vec());
+            let hydrated = Hydrated {
+                key: UnitKey([0; 32]),
+                files: files.iter().map(made).collect(),
+                objects: Vec::new(),
+                matched: Matches::default(),
+                warnings: Vec::new(),
+            };
+            (id, Arc::new(hydrated))
+        };
+        let units = vec![
+            unit("quota", &["kustomization.yaml", "resourcequota-q.yaml"]),
+            unit("network/base", &["kustomization.yaml", "other/networkpolicy-n.yaml", "z.yaml"]),
+            unit("network-more", &["a.yaml", "kustomization.yaml"]),
+        ];
+        let mut files = BTreeMap::new();
+        for file in units.iter().flat_map(|(_, h)| &h.files) {
+            files.insert(file.path.clone(), (file.id, None));
+        }
+        list_components(&mut files);
+        let written =
+            files.iter().map(|(path, (id, _))| (path.strip_prefix("tenants/acme/app/").unwrap(), *id));
+        assert_eq!(folder_of(&subject, &units), folder_id(written));
+        assert_eq!(folder_of(&subject, &Vec::new()), None);
+    }
 }

@@ -7,6 +7,7 @@ pub mod claims;
 pub mod diff;
 pub mod extras;
 pub mod firewall;
+pub mod form;
 pub mod gather;
 pub mod lint;
 pub mod lot;

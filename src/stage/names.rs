@@ -1,7 +1,6 @@
 //! Names: which ones objects can have, and what their files are called.
 
 use crate::model::unit::ObjectRef;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns true for a DNS label (RFC 1123): at most 63 of `[a-z0-9-]`, no `-` at an end.
 pub fn is_label(name: &str) -> bool {
@@ -24,44 +23,49 @@ pub fn is_object_name(name: &str) -> bool {
 
 /// Returns the file of each object inside its component's folder.
 pub fn file_names(objects: &[&ObjectRef], own_namespace: Option<&str>) -> Vec<String> {
-    let mut groups: BTreeMap<(String, &str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for o in objects {
-        groups.entry((o.kind.to_lowercase(), &o.namespace, &o.name)).or_default().insert(&o.group);
+    let kinds: Vec<String> = objects.iter().map(|o| o.kind.to_lowercase()).collect();
+    let shared = of_two_groups(objects, &kinds);
+    let name = |((o, kind), shared): ((&&ObjectRef, &String), bool)| {
+        let group = match (shared, o.group.as_str()) {
+            (true, "") => ".core",
+            (true, group) => &format!(".{group}"),
+            (false, _) => "",
+        };
+        let stem = safe(format!("{kind}{group}-{}", o.name), o);
+        match own_namespace {
+            _ if o.namespace.is_empty() => format!("{stem}.yaml"),
+            Some(own) if own == o.namespace => format!("{stem}.yaml"),
+            _ => format!("{}/{stem}.yaml", o.namespace),
+        }
+    };
+    objects.iter().zip(&kinds).zip(shared).map(name).collect()
+}
+
+/// Tells of each object whether another has its kind and name, and is of another API group.
+fn of_two_groups(objects: &[&ObjectRef], kinds: &[String]) -> Vec<bool> {
+    let key = |i: &usize| (kinds[*i].as_str(), objects[*i].namespace.as_str(), objects[*i].name.as_str());
+    let mut order: Vec<usize> = (0..objects.len()).collect();
+    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    let mut shared = vec![false; objects.len()];
+    for alike in order.chunk_by(|a, b| key(a) == key(b)) {
+        let two = alike.windows(2).any(|pair| objects[pair[0]].group != objects[pair[1]].group);
+        alike.iter().for_each(|i| shared[*i] = two);
     }
-    objects
-        .iter()
-        .map(|o| {
-            let kind = o.kind.to_lowercase();
-            let shared = groups
-                .get(&(kind.clone(), o.namespace.as_str(), o.name.as_str()))
-                .is_some_and(|g| g.len() > 1);
-            let group = match (shared, o.group.is_empty()) {
-                (true, true) => ".core".to_owned(),
-                (true, false) => format!(".{}", o.group),
-                (false, _) => String::new(),
-            };
-            let stem = safe(&format!("{kind}{group}-{}", o.name), &o.to_string());
-            let folder = match own_namespace {
-                _ if o.namespace.is_empty() => String::new(),
-                Some(own) if own == o.namespace => String::new(),
-                _ => format!("{}/", o.namespace),
-            };
-            format!("{folder}{stem}.yaml")
-        })
-        .collect()
+    shared
 }
 
 /// Returns a file name of plain characters; one that loses any gets 8 digits of the id.
-fn safe(name: &str, id: &str) -> String {
-    let clean: String = name
-        .chars()
-        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-') { c } else { '_' })
-        .collect();
+fn safe(name: String, id: &ObjectRef) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
     // 255 bytes is the limit of common file systems.
-    let short: String = clean.chars().take(200).collect();
+    const MOST: usize = 200;
+    if name.len() <= MOST && name.chars().all(plain) {
+        return name;
+    }
+    let short: String = name.chars().map(|c| if plain(c) { c } else { '_' }).take(MOST).collect();
     if short == name {
         return short;
     }
-    let digest = blake3::hash(id.as_bytes()).to_hex();
+    let digest = blake3::hash(id.to_string().as_bytes()).to_hex();
     format!("{short}~{}", &digest.as_str()[..8])
 }

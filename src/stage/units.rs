@@ -5,7 +5,7 @@ use super::extras::Extras;
 use super::resolve::base_context;
 use crate::definition::catalog::{Component, NamespaceRule};
 use crate::error::{Violation, Violations};
-use crate::model::fleet::{Cluster, Fleet, Placed, SubjectView, holds};
+use crate::model::fleet::{Cluster, Common, Fleet, Placed, SubjectView, holds};
 use crate::model::id::{ClusterId, Domain, Part as IdPart, Scope, SubjectId, UnitId};
 use crate::model::lot::LotKey;
 use crate::model::overlay::Step;
@@ -201,7 +201,7 @@ impl<'f> Maker<'f> {
             Err(why) => units.push(Err((domain, why))),
         }
         if component.source.is_none() {
-            units.push(Ok(self.manifests(component, SubjectId::Cluster, context, namespace)));
+            units.push(Ok(self.manifests(placed, SubjectId::Cluster, context, namespace)));
         }
         units
     }
@@ -209,13 +209,10 @@ impl<'f> Maker<'f> {
     /// The manifests of every component of the subject's scope, and its Application.
     fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
-        let mut own: Vec<(&'static str, Part)> = Vec::new();
-        for (name, data) in &view.parts {
-            match data.value() {
-                Ok(value) => own.push((name, Part::new(value.clone()))),
-                Err(why) => return vec![Err((domain, why.clone()))],
-            }
-        }
+        let own = match view.prepared() {
+            Ok(own) => own,
+            Err(why) => return vec![Err((domain, why))],
+        };
         let mut units = Vec::new();
         let serving =
             self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());
@@ -229,7 +226,7 @@ impl<'f> Maker<'f> {
             parts.extend(own.iter().cloned());
             match self.context(component, parts) {
                 Ok((context, namespace)) => {
-                    units.push(Ok(self.manifests(component, subject.clone(), context, namespace)));
+                    units.push(Ok(self.manifests(placed, subject.clone(), context, namespace)));
                 }
                 Err(why) => units.push(Err((domain.clone(), why))),
             }
@@ -262,23 +259,29 @@ impl<'f> Maker<'f> {
             }
         };
         let part = Part::new(json!(name));
-        Ok((context.with("namespace", part, component.texts.clone()), Some(name)))
+        Ok((context.with("namespace", part), Some(name)))
     }
 
     fn manifests(
         self,
-        component: &'f Component,
+        placed: &'f Placed<'f>,
         subject: SubjectId,
         context: Context,
         namespace: Option<String>,
     ) -> RenderUnit<'f> {
-        let overlays = self.cluster.overlays.for_component(&component.key.to_string());
+        let component = placed.component;
+        let common = placed.common.get_or_init(|| {
+            let overlays = self.cluster.overlays.for_component(&component.key.to_string());
+            Common { digest: digest(self.renderer, Some(component), &overlays), overlays }
+        });
         // Cluster-scoped components carry their wave on the Application.
         let wave = if component.scope() == Scope::Cluster { 0 } else { component.wave };
-        let key = key(self.renderer, Some(component), &overlays, |hasher| context.add_to(hasher));
+        let mut bytes = Vec::with_capacity(512);
+        context.add_to(&mut bytes);
         let part = IdPart::Manifests { layer: component.key.layer, component: component.key.id.clone() };
         let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
-        RenderUnit { id, key, work: Work::Templates { component, context, namespace, wave }, overlays }
+        let work = Work::Templates { component, context, namespace, wave };
+        RenderUnit { id, key: key(&common.digest, bytes), work, overlays: common.overlays.clone() }
     }
 
     fn component_application(
@@ -311,22 +314,21 @@ impl<'f> Maker<'f> {
 
     fn application(self, subject: SubjectId, part: IdPart, app: Value) -> RenderUnit<'f> {
         let overlays = self.cluster.overlays.for_application();
-        let key = key(self.renderer, None, &overlays, |hasher| {
-            hasher.update(app.to_string().as_bytes());
-        });
+        let key = key(&digest(self.renderer, None, &overlays), app.to_string().into_bytes());
         let id = UnitId { cluster: self.cluster.id.clone(), subject, part };
         RenderUnit { id, key, work: Work::Application(Box::new(app)), overlays }
     }
 }
 
-/// Returns the hash of (renderer, component, overlay chain, canonical context). The context
-/// is canonical because its maps are sorted.
-fn key(
-    renderer: &str,
-    component: Option<&Component>,
-    overlays: &[Arc<Step>],
-    add_context: impl FnOnce(&mut blake3::Hasher),
-) -> UnitKey {
+/// Returns the hash of (renderer, component, overlay chain, canonical context), of which the first
+/// three come as a digest. The context is canonical because its maps are sorted.
+fn key(common: &blake3::Hash, mut context: Vec<u8>) -> UnitKey {
+    context.extend(common.as_bytes());
+    UnitKey(*blake3::hash(&context).as_bytes())
+}
+
+/// Returns the digest of (renderer, component, overlay chain).
+fn digest(renderer: &str, component: Option<&Component>, overlays: &[Arc<Step>]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
@@ -343,6 +345,5 @@ fn key(
     for step in overlays {
         part(step.digest.as_bytes());
     }
-    add_context(&mut hasher);
-    UnitKey(*hasher.finalize().as_bytes())
+    hasher.finalize()
 }

@@ -50,7 +50,12 @@ pub fn validate(
         return Err(found);
     }
     let files = match &unit.id.part {
-        Part::Manifests { .. } => folder(&unit.id.place(), own_namespace, &objects, &mut found),
+        Part::Manifests { .. } => {
+            let references: Vec<&ObjectRef> = objects.iter().map(|(r, _, _)| r).collect();
+            let paths = names::file_names(&references, own_namespace);
+            check_same_file(&objects, &paths, &mut found);
+            folder(&unit.id.place(), &paths, objects.iter().map(|(_, _, value)| write(value)))
+        }
         _ => objects.iter().map(|(_, _, value)| file(unit.id.place(), write(value))).collect(),
     };
     check_skip_line(&files, &mut found);
@@ -68,7 +73,7 @@ fn file(path: String, text: String) -> File {
 }
 
 /// Checks what every Kubernetes object has.
-fn check_object(object: &Value, at: &Origin, found: &mut Violations) {
+pub(super) fn check_object(object: &Value, at: &Origin, found: &mut Violations) {
     let problem = |message: &str, key: &str| Violation::error(message).at(at.clone()).key(key);
     let Value::Object(map) = object else {
         found.push(Violation::error("a template must give objects, and this is none").at(at.clone()));
@@ -131,10 +136,15 @@ fn check_same_file(objects: &[(ObjectRef, Origin, Value)], paths: &[String], fou
     }
 }
 
+/// Returns true for a manifest that Argo CD would pass over.
+pub(super) fn holds_skip_line(text: &str) -> bool {
+    text.contains(SKIP)
+}
+
 fn check_skip_line(files: &[File], found: &mut Violations) {
     for file in files.iter().filter(|f| !f.path.ends_with("/kustomization.yaml")) {
         // What we print is UTF-8.
-        if std::str::from_utf8(&file.bytes).is_ok_and(|text| text.contains(SKIP)) {
+        if std::str::from_utf8(&file.bytes).is_ok_and(holds_skip_line) {
             found.push(
                 Violation::error(format!(
                     "the object holds the text `{SKIP}`, and Argo CD would not apply it"
@@ -145,22 +155,12 @@ fn check_skip_line(files: &[File], found: &mut Violations) {
     }
 }
 
-/// Prints the folder of a component: a file for each object, and its kustomization.yaml.
-fn folder(
-    place: &str,
-    namespace: Option<&str>,
-    objects: &[(ObjectRef, Origin, Value)],
-    found: &mut Violations,
-) -> Vec<File> {
-    let references: Vec<&ObjectRef> = objects.iter().map(|(r, _, _)| r).collect();
-    let paths = names::file_names(&references, namespace);
-    check_same_file(objects, &paths, found);
-    let mut files = Vec::with_capacity(objects.len() + 1);
-    files.extend(
-        objects.iter().zip(&paths).map(|((_, _, value), path)| file(format!("{place}/{path}"), write(value))),
-    );
+/// Puts the folder of a component together: a file for each object, and its kustomization.yaml.
+pub(super) fn folder(place: &str, paths: &[String], texts: impl IntoIterator<Item = String>) -> Vec<File> {
+    let mut files = Vec::with_capacity(paths.len() + 1);
+    files.extend(paths.iter().zip(texts).map(|(path, text)| file(format!("{place}/{path}"), text)));
     if !files.is_empty() {
-        files.push(file(format!("{place}/kustomization.yaml"), kustomization(&paths)));
+        files.push(file(format!("{place}/kustomization.yaml"), kustomization(paths)));
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files

@@ -10,7 +10,7 @@ use minijinja::value::{Serde, Value as Item};
 use minijinja::{Error, ErrorKind};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One name's value, prepared for many units.
 #[derive(Clone, Debug)]
@@ -24,8 +24,12 @@ impl Part {
     /// Prepares a value.
     pub fn new(data: impl Into<Arc<Value>>) -> Self {
         let data = data.into();
-        // Its maps are sorted, so the text is canonical.
-        let digest = blake3::hash(data.to_string().as_bytes());
+        let digest = digest(&data);
+        Self::known(data, digest)
+    }
+
+    /// Prepares a value whose digest is known: that of another part with the same data.
+    pub fn known(data: Arc<Value>, digest: blake3::Hash) -> Self {
         Self { item: Item::from(Serde(&*data)), digest, data }
     }
 
@@ -40,25 +44,36 @@ impl Part {
     }
 }
 
+/// Returns the digest that a part with this data has.
+pub fn digest(data: &Value) -> blake3::Hash {
+    // Its maps are sorted, so the text is canonical.
+    blake3::hash(data.to_string().as_bytes())
+}
+
 /// What a unit's templates may see, by name.
 #[derive(Clone, Debug)]
 pub struct Context {
     parts: BTreeMap<&'static str, Part>,
-    /// As the template engine takes it, with `text` added.
-    pub(super) item: Item,
+    texts: Texts,
+    /// As the template engine takes it; many templates only look up plain data.
+    item: OnceLock<Item>,
 }
 
 impl Context {
     /// Puts the parts of a unit together, and the text files of its component.
     pub fn new(parts: BTreeMap<&'static str, Part>, texts: Texts) -> Self {
-        let item = item(&parts, texts);
-        Self { parts, item }
+        Self { parts, texts, item: OnceLock::new() }
+    }
+
+    /// Returns all of it as the template engine takes it, with `text` added.
+    pub(super) fn item(&self) -> &Item {
+        self.item.get_or_init(|| item(&self.parts, self.texts.clone()))
     }
 
     /// Returns the same context with one name more.
-    pub fn with(mut self, name: &'static str, part: Part, texts: Texts) -> Self {
+    pub fn with(mut self, name: &'static str, part: Part) -> Self {
         self.parts.insert(name, part);
-        Self::new(self.parts, texts)
+        Self::new(self.parts, self.texts)
     }
 
     /// Returns the plain data behind a name.
@@ -77,12 +92,13 @@ impl Context {
         self.parts.iter().map(|(name, part)| (*name, part.data()))
     }
 
-    /// Adds all names and values to a hash. Equal contexts add the same bytes.
-    pub fn add_to(&self, hasher: &mut blake3::Hasher) {
-        hasher.update(&(self.parts.len() as u64).to_le_bytes());
+    /// Adds all names and values to what is hashed. Equal contexts add the same bytes.
+    pub fn add_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend((self.parts.len() as u64).to_le_bytes());
         for (name, part) in &self.parts {
-            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-            hasher.update(part.digest.as_bytes());
+            bytes.extend((name.len() as u64).to_le_bytes());
+            bytes.extend(name.as_bytes());
+            bytes.extend(part.digest.as_bytes());
         }
     }
 }

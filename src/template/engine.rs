@@ -281,7 +281,7 @@ impl Compiled {
         {
             return Ok(value.clone());
         }
-        let value = self.expression.eval(&context.item).and_then(|v| to_json(&v, 0));
+        let value = self.expression.eval(context.item()).and_then(|v| to_json(&v, 0));
         value.map_err(|e| explain(&e, std::slice::from_ref(&self.text), context, &at()))
     }
 }
@@ -336,7 +336,7 @@ impl Engine {
         let done = self
             .environment
             .get_template(NAME)
-            .and_then(|t| t.render_captured_to(context.item.clone(), &mut out).map(|_| ()));
+            .and_then(|t| t.render_captured_to(context.item().clone(), &mut out).map(|_| ()));
         if out.full {
             return Err(Violation::error(format!("the template prints more than {MAX_OUTPUT} bytes"))
                 .at(Origin::file(file.clone())));

@@ -26,12 +26,12 @@ pub mod skeleton;
 
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Limits, Schema, read};
-pub use context::{Context, Part};
+pub use context::{Context, Part, digest};
 use engine::Engine;
-use scan::Scanned;
+use scan::{MARK_CLOSE, MARK_OPEN, Scanned};
 use serde_json::Value;
 use shapes::Shapes;
-use skeleton::Skeleton;
+use skeleton::{Documents, Skeleton};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,6 +52,64 @@ enum Body {
     Skeleton(Skeleton),
     /// With block tags: run per unit, and parsed once for each form that it takes.
     Text(Box<Engine>, Shapes),
+}
+
+/// What the expressions of a template gave for one unit.
+#[derive(Debug)]
+pub enum Evaluated<'t> {
+    /// A form, and the values of its slots.
+    Form(Form<'t>, Vec<Value>),
+    /// The objects themselves, where there is no form.
+    Objects(Vec<Made>),
+}
+
+/// What a template parses to for many units, with slots for what differs between them.
+#[derive(Debug)]
+pub enum Form<'t> {
+    /// Of a template without tags.
+    Skeleton(&'t Skeleton),
+    /// One of those that a template with tags takes.
+    Shape(Arc<Documents>),
+}
+
+impl Form<'_> {
+    fn documents(&self) -> &Documents {
+        match self {
+            Form::Skeleton(skeleton) => skeleton.documents(),
+            Form::Shape(documents) => documents,
+        }
+    }
+
+    /// Returns a number that no other form of this process has; none for a form that is not kept.
+    pub fn number(&self) -> Option<u64> {
+        self.documents().number()
+    }
+
+    /// Returns the objects with [`marks`](mark) in their slots, which are counted from `first`;
+    /// `None` where a slot is a key.
+    pub fn marked(&self, template: &Template, slots: usize, first: usize) -> Option<Vec<Made>> {
+        let marks = (first..first + slots).map(|n| Value::String(mark(n))).collect();
+        let made = match self {
+            Form::Skeleton(skeleton) => skeleton.fill(&template.file, marks).ok()?,
+            Form::Shape(documents) => documents.fill(&template.file, marks, None).ok()?,
+        };
+        self.documents().has_fixed_keys().then_some(made)
+    }
+}
+
+/// Returns the text that stands for a slot.
+pub fn mark(slot: usize) -> String {
+    format!("{MARK_OPEN}{slot}{MARK_CLOSE}")
+}
+
+/// Returns the slot that a text stands for, if it is a mark.
+pub fn slot_of(text: &str) -> Option<usize> {
+    text.strip_prefix(MARK_OPEN)?.strip_suffix(MARK_CLOSE)?.parse().ok()
+}
+
+/// Returns true if a mark stands somewhere in a text.
+pub fn holds_mark(text: &str) -> bool {
+    text.contains([MARK_OPEN, MARK_CLOSE])
 }
 
 /// One object of a template with the line where it begins.
@@ -91,17 +149,52 @@ impl Template {
     /// # Errors
     /// An undefined value, a failing expression, or a bound reached, with template:line.
     pub fn render(&self, context: &Context) -> Result<Vec<Made>, Violations> {
+        self.finish(self.evaluate(context)?, context)
+    }
+
+    /// Evaluates the expressions of one unit, and finds the form that their values go into.
+    ///
+    /// # Errors
+    /// An undefined value, a failing expression, or a bound reached, with template:line.
+    pub fn evaluate(&self, context: &Context) -> Result<Evaluated<'_>, Violations> {
         meter::start();
         match &self.body {
-            Body::Skeleton(skeleton) => skeleton.fill(&self.file, context),
+            Body::Skeleton(skeleton) => {
+                let values = skeleton.evaluate(&self.file, context)?;
+                Ok(Evaluated::Form(Form::Skeleton(skeleton), values))
+            }
             Body::Text(engine, shapes) => {
                 let run = || engine.render(&self.file, &self.scanned, context);
-                match shapes.make(&self.file, run).map_err(|v| vec![v])? {
-                    Some(made) => Ok(made),
+                match shapes.evaluate(&self.file, run).map_err(|v| vec![v])? {
+                    Some((documents, values)) => Ok(Evaluated::Form(Form::Shape(documents), values)),
                     None => {
                         meter::start();
-                        self.parse_rendered(&run().map_err(|v| vec![v])?)
+                        let text = run().map_err(|v| vec![v])?;
+                        Ok(Evaluated::Objects(self.parse_rendered(&text)?))
                     }
+                }
+            }
+        }
+    }
+
+    /// Makes the objects of what was evaluated in the same context.
+    ///
+    /// # Errors
+    /// Keys that are no text, or that stand twice, with template:line.
+    pub fn finish(&self, evaluated: Evaluated<'_>, context: &Context) -> Result<Vec<Made>, Violations> {
+        match evaluated {
+            Evaluated::Objects(made) => Ok(made),
+            Evaluated::Form(Form::Skeleton(skeleton), values) => skeleton.fill(&self.file, values),
+            Evaluated::Form(Form::Shape(documents), values) => {
+                match (documents.fill(&self.file, values, None), &self.body) {
+                    (Ok(made), _) => Ok(made),
+                    // What fails here fails in the text too, and is told better there.
+                    (Err(_), Body::Text(engine, _)) => {
+                        meter::start();
+                        let text = engine.render(&self.file, &self.scanned, context);
+                        self.parse_rendered(&text.map_err(|v| vec![v])?)
+                    }
+                    (Err(why), Body::Skeleton(_)) => Err(vec![why]),
                 }
             }
         }
@@ -122,7 +215,11 @@ impl Template {
         meter::start();
         let Body::Text(engine, shapes) = &self.body else { return None };
         let run = || engine.render(&self.file, &self.scanned, context).map_err(|v| vec![v]);
-        shapes.make(&self.file, run).transpose()
+        let (documents, values) = match shapes.evaluate(&self.file, run) {
+            Err(why) => return Some(Err(why)),
+            Ok(evaluated) => evaluated?,
+        };
+        documents.fill(&self.file, values, None).ok().map(Ok)
     }
 
     fn parse_rendered(&self, text: &str) -> Result<Vec<Made>, Violations> {

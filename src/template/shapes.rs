@@ -8,9 +8,9 @@
 //! could differ (a value that is a part of a text, an unusual character or number, a key that is
 //! no text, a very large result) it gives up, and the text is printed and parsed.
 
+use super::meter;
 use super::scan::{MARK_CLOSE, MARK_OPEN};
 use super::skeleton::Documents;
-use super::{Made, meter};
 use crate::yaml::Limits;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -87,17 +87,20 @@ fn is_usual_text(text: &str, bytes: &mut usize) -> bool {
 #[derive(Debug, Default)]
 pub struct Shapes(RwLock<HashMap<Box<str>, Option<Arc<Documents>>>>);
 
+/// The form of one unit, and the values of its slots.
+pub type Filling = (Arc<Documents>, Vec<Value>);
+
 impl Shapes {
-    /// Makes the objects of one unit. `run` runs the template; it is told nothing of the marks.
-    /// Returns `None` where the text has to be printed and parsed.
+    /// Finds the form of one unit, and the values of its slots. `run` runs the template; it is told
+    /// nothing of the marks. Returns `None` where the text has to be printed and parsed.
     ///
     /// # Errors
     /// What `run` gives.
-    pub fn make<E>(
+    pub fn evaluate<E>(
         &self,
         file: &Arc<str>,
         run: impl FnOnce() -> Result<String, E>,
-    ) -> Result<Option<Vec<Made>>, E> {
+    ) -> Result<Option<Filling>, E> {
         TAKEN.set(Some(Taken::default()));
         let marked = run();
         let taken = TAKEN.take().unwrap_or_default();
@@ -105,9 +108,7 @@ impl Shapes {
         if taken.unusual || marked.len() > MAX_BYTES {
             return Ok(None);
         }
-        let Some(documents) = self.documents(file, &marked) else { return Ok(None) };
-        // What fails here fails in the text too, and is told better there.
-        Ok(documents.fill(file, taken.values, None).ok())
+        Ok(self.documents(file, &marked).map(|documents| (documents, taken.values)))
     }
 
     fn documents(&self, file: &Arc<str>, marked: &str) -> Option<Arc<Documents>> {
@@ -117,12 +118,14 @@ impl Shapes {
         }
         let parsed = Documents::parse(file, marked, &LIMITS).ok();
         // An alias repeats a value, and the bounds on repetition count the printed one.
-        let parsed = parsed.filter(Documents::uses_each_once).map(Arc::new);
+        let mut parsed = parsed.filter(Documents::uses_each_once);
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MAX_KEPT {
-            kept.insert(marked.into(), parsed.clone());
+        if kept.len() >= MAX_KEPT {
+            return parsed.map(Arc::new);
         }
-        parsed
+        parsed.iter_mut().for_each(Documents::keep);
+        // Another thread may have been first; then its number is the one.
+        kept.entry(marked.into()).or_insert_with(|| parsed.map(Arc::new)).clone()
     }
 }
 

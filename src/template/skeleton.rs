@@ -1,13 +1,14 @@
 //! A template without tags, parsed once: a tree with slots that are filled per unit.
 
 use super::engine::Compiled;
-use super::scan::{MARK_CLOSE, MARK_OPEN, Scanned, not_whole};
+use super::scan::{MARK_OPEN, Scanned, not_whole};
 use super::{Context, Made, meter};
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Data, Limits, Mark, Node, Schema, read};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A template without tags: its documents, and the expressions that stand in them.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct Documents {
     documents: Vec<(Bone, Mark)>,
     /// An alias can make one slot stand at several places.
     each_once: bool,
+    /// True if no slot is a key.
+    fixed_keys: bool,
+    /// See [`Documents::number`].
+    number: Option<u64>,
 }
 
 /// A node of the tree.
@@ -58,7 +63,10 @@ impl Skeleton {
             }
         }
         match documents {
-            Ok(documents) if found.is_empty() => Ok(Self { documents, slots }),
+            Ok(mut documents) if found.is_empty() => {
+                documents.keep();
+                Ok(Self { documents, slots })
+            }
             Ok(_) => Err(found),
             Err(mut why) => {
                 why.append(&mut found);
@@ -67,11 +75,16 @@ impl Skeleton {
         }
     }
 
-    /// Fills the slots for one unit. All failing expressions are reported.
+    /// Returns the tree.
+    pub(super) fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// Evaluates the expressions for one unit. All failing ones are reported.
     ///
     /// # Errors
-    /// Expressions that fail, keys that are no text.
-    pub fn fill(&self, file: &Arc<str>, context: &Context) -> Result<Vec<Made>, Violations> {
+    /// Expressions that fail.
+    pub fn evaluate(&self, file: &Arc<str>, context: &Context) -> Result<Vec<Value>, Violations> {
         let mut found = Violations::new();
         let mut values: Vec<Value> = Vec::with_capacity(self.slots.len());
         for (compiled, line) in &self.slots {
@@ -83,9 +96,14 @@ impl Skeleton {
                 break;
             }
         }
-        if !found.is_empty() {
-            return Err(found);
-        }
+        if found.is_empty() { Ok(values) } else { Err(found) }
+    }
+
+    /// Puts the values of the expressions into their slots.
+    ///
+    /// # Errors
+    /// Keys that are no text, or that stand twice.
+    pub fn fill(&self, file: &Arc<str>, values: Vec<Value>) -> Result<Vec<Made>, Violations> {
         self.documents.fill(file, values, Some(&self.slots)).map_err(|v| vec![v])
     }
 }
@@ -107,7 +125,24 @@ impl Documents {
         documents.iter().for_each(|(bone, _)| slots_of(bone, &mut slots));
         slots.sort_unstable();
         let each_once = slots.windows(2).all(|pair| pair[0] != pair[1]);
-        Ok(Self { documents, each_once })
+        let fixed_keys = documents.iter().all(|(bone, _)| has_fixed_keys(bone));
+        Ok(Self { documents, each_once, fixed_keys, number: None })
+    }
+
+    /// Gives it a number: it is kept for as long as its template.
+    pub fn keep(&mut self) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        self.number = Some(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// Returns a number that no other documents of this process have; none if they are not kept.
+    pub fn number(&self) -> Option<u64> {
+        self.number
+    }
+
+    /// Returns true if no slot is a key.
+    pub fn has_fixed_keys(&self) -> bool {
+        self.fixed_keys
     }
 
     /// Returns true if no value is repeated.
@@ -150,6 +185,16 @@ fn slots_of(bone: &Bone, slots: &mut Vec<usize>) {
                 }
                 slots_of(value, slots);
             }
+        }
+    }
+}
+
+fn has_fixed_keys(bone: &Bone) -> bool {
+    match bone {
+        Bone::Fixed(_) | Bone::Slot(_) => true,
+        Bone::List(items) => items.iter().all(has_fixed_keys),
+        Bone::Map(entries) => {
+            entries.iter().all(|(joint, value)| matches!(joint, Joint::Fixed(..)) && has_fixed_keys(value))
         }
     }
 }
@@ -295,10 +340,7 @@ fn slot_of(text: &str) -> Whole {
     if !text.contains(MARK_OPEN) {
         return Whole::None;
     }
-    text.strip_prefix(MARK_OPEN)
-        .and_then(|t| t.strip_suffix(MARK_CLOSE))
-        .and_then(|n| n.parse().ok())
-        .map_or(Whole::Part, Whole::Slot)
+    super::slot_of(text).map_or(Whole::Part, Whole::Slot)
 }
 
 /// Returns true if every mark in a tree is a whole plain scalar or key.

@@ -19,7 +19,7 @@ const SIMPLE_KEY: usize = 128;
 
 /// Prints one document, ending in a newline.
 pub fn write(value: &Value) -> String {
-    let mut out = Emitter { out: String::with_capacity(512), line_start: 0 };
+    let mut out = Emitter::new(512);
     out.document(value);
     out.out
 }
@@ -38,7 +38,7 @@ pub fn write_documents<'a>(values: impl IntoIterator<Item = &'a Value>) -> Strin
 }
 
 fn write_some(values: &[&Value]) -> String {
-    let mut out = Emitter { out: String::with_capacity(512 * values.len()), line_start: 0 };
+    let mut out = Emitter::new(512 * values.len());
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             out.out.push_str("---\n");
@@ -56,7 +56,7 @@ pub fn write_json_string(value: &Value) -> String {
     if json.chars().all(|c| printable(c) && !is_separator(c)) {
         return json;
     }
-    let mut out = Emitter { out: String::with_capacity(json.len() + 16), line_start: 0 };
+    let mut out = Emitter::new(json.len() + 16);
     for c in json.chars() {
         if printable(c) && !is_separator(c) { out.out.push(c) } else { out.escape(c) }
     }
@@ -68,9 +68,28 @@ fn is_separator(c: char) -> bool {
     matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-struct Emitter {
-    out: String,
-    line_start: usize,
+/// Prints; the parts that [`super::gaps`] prints by themselves are open to it.
+pub(super) struct Emitter<'g> {
+    pub(super) out: String,
+    pub(super) line_start: usize,
+    /// Asked about each text that is no key: true leaves it out, and notes where it would stand.
+    pub(super) leave_out: Option<LeaveOut<'g>>,
+}
+
+/// Tells of a text, and of where it would stand, whether it is left out.
+pub(super) type LeaveOut<'g> = &'g mut dyn FnMut(&str, Spot) -> bool;
+
+/// Where something stands in a text that is being printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    /// The byte before which it stands.
+    pub at: usize,
+    /// How many bytes of its line stand before it.
+    pub into_line: usize,
+    /// The indent of what it stands in.
+    pub indent: usize,
+    /// True for an item of a list, false for what stands after a key.
+    pub item: bool,
 }
 
 /// How a scalar is written.
@@ -82,8 +101,12 @@ enum Style {
     Literal,
 }
 
-impl Emitter {
-    fn document(&mut self, value: &Value) {
+impl Emitter<'_> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { out: String::with_capacity(capacity), line_start: 0, leave_out: None }
+    }
+
+    pub(super) fn document(&mut self, value: &Value) {
         match value {
             Value::Object(map) if !map.is_empty() => self.mapping(map, 0, true),
             Value::Array(items) if !items.is_empty() => self.sequence(items, 0, true),
@@ -100,8 +123,10 @@ impl Emitter {
     }
 
     fn indent(&mut self, n: usize) {
-        for _ in 0..n {
-            self.out.push(' ');
+        const BLANKS: &str = "                                                                ";
+        match BLANKS.get(..n) {
+            Some(blanks) => self.out.push_str(blanks),
+            None => self.out.extend(std::iter::repeat_n(' ', n)),
         }
     }
 
@@ -112,25 +137,44 @@ impl Emitter {
 
     /// Prints a block mapping; `here` says that the cursor already stands where the first key goes.
     fn mapping(&mut self, map: &Map<String, Value>, indent: usize, mut here: bool) {
-        for (key, value) in in_natural_order(map) {
-            if !here {
-                self.indent(indent);
-            }
-            here = false;
-            if key.len() > SIMPLE_KEY || key.contains('\n') {
-                self.out.push_str("? ");
-                self.text(key, indent + 2, false);
-                self.newline();
-                self.indent(indent);
-            } else {
-                self.text(key, indent + 2, true);
-            }
-            self.out.push(':');
-            self.value_after_key(value, indent);
+        let sorted = map.keys().is_sorted_by(|a, b| natural(a, b) != Ordering::Greater);
+        if sorted {
+            map.iter().for_each(|entry| self.entry(entry, indent, std::mem::take(&mut here)));
+        } else {
+            let all = in_natural_order(map).into_iter();
+            all.for_each(|entry| self.entry(entry, indent, std::mem::take(&mut here)));
         }
     }
 
-    fn value_after_key(&mut self, value: &Value, indent: usize) {
+    fn entry(&mut self, (key, value): (&String, &Value), indent: usize, here: bool) {
+        if !here {
+            self.indent(indent);
+        }
+        if key.len() > SIMPLE_KEY || key.contains('\n') {
+            self.out.push_str("? ");
+            self.text(key, indent + 2, false);
+            self.newline();
+            self.indent(indent);
+        } else {
+            self.text(key, indent + 2, true);
+        }
+        self.out.push(':');
+        self.value_after_key(value, indent);
+    }
+
+    /// Returns true if a value is left out here.
+    fn is_left_out(&mut self, value: &Value, indent: usize, item: bool) -> bool {
+        let (Some(leave_out), Value::String(text)) = (&mut self.leave_out, value) else { return false };
+        let at = self.out.len();
+        leave_out(text, Spot { at, into_line: at - self.line_start, indent, item })
+    }
+
+    /// Prints what stands after a key and its colon, to the end of the line.
+    pub(super) fn value_after_key(&mut self, value: &Value, indent: usize) {
+        if self.is_left_out(value, indent, false) {
+            self.line_start = self.out.len();
+            return;
+        }
         match value {
             Value::Object(map) if !map.is_empty() => {
                 self.newline();
@@ -155,13 +199,22 @@ impl Emitter {
             }
             here = false;
             self.out.push_str("- ");
-            match item {
-                Value::Object(map) if !map.is_empty() => self.mapping(map, indent + 2, true),
-                Value::Array(inner) if !inner.is_empty() => self.sequence(inner, indent + 2, true),
-                leaf => {
-                    self.leaf(leaf, indent + 2);
-                    self.newline();
-                }
+            self.item(item, indent);
+        }
+    }
+
+    /// Prints what stands after the dash of an item, to the end of the line.
+    pub(super) fn item(&mut self, item: &Value, indent: usize) {
+        if self.is_left_out(item, indent, true) {
+            self.line_start = self.out.len();
+            return;
+        }
+        match item {
+            Value::Object(map) if !map.is_empty() => self.mapping(map, indent + 2, true),
+            Value::Array(inner) if !inner.is_empty() => self.sequence(inner, indent + 2, true),
+            leaf => {
+                self.leaf(leaf, indent + 2);
+                self.newline();
             }
         }
     }
@@ -204,7 +257,9 @@ impl Emitter {
     }
 
     fn plain(&mut self, text: &str, indent: usize, key: bool) {
-        if key || self.column() + text.len() <= WIDTH {
+        // A character has one byte or more.
+        let bytes = self.out.len() - self.line_start + text.len();
+        if key || bytes <= WIDTH || self.column() + text.len() <= WIDTH {
             self.out.push_str(text);
             return;
         }
@@ -362,8 +417,18 @@ fn style(text: &str, key: bool) -> Style {
 fn is_simple_word(text: &str) -> bool {
     !text.is_empty()
         && text.as_bytes()[0].is_ascii_alphabetic()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/'))
+        && text.bytes().all(|b| IN_A_SIMPLE_WORD[usize::from(b)])
 }
+
+const IN_A_SIMPLE_WORD: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        all[b] = (b as u8).is_ascii_alphanumeric() || matches!(b as u8, b'-' | b'_' | b'.' | b'/');
+        b += 1;
+    }
+    all
+};
 
 struct Analysis {
     plain_allowed: bool,

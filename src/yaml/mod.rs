@@ -6,8 +6,10 @@
 //!   rules ([`Schema`]): kubectl's (YAML 1.1 booleans) or kustomize's (YAML 1.2's).
 //! * [`write`] prints a value as kustomize prints it: sorted keys, no comments, and
 //!   strings quoted so that YAML 1.1 and 1.2 readers see a string.
+//! * [`Gapped`] is a document that was printed once, with gaps for the values that differ.
 
 mod emit;
+mod gaps;
 mod node;
 mod parse;
 mod scalar;
@@ -15,6 +17,7 @@ mod simple;
 mod timestamp;
 
 pub use emit::{write, write_documents, write_json_string};
+pub use gaps::Gapped;
 pub use node::{Data, Entry, Mark, Node, Scalar};
 pub use parse::{Limits, YamlError, is_simple, read, read_in_full, read_one};
 pub use scalar::{Schema, is_text};

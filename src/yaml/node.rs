@@ -63,6 +63,14 @@ impl Node {
         self.entry(key).map(|e| &e.value)
     }
 
+    /// Returns the value of a key of a mapping, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.data {
+            Data::Map(entries) => entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.value),
+            _ => None,
+        }
+    }
+
     /// Returns the entry of a key of a mapping.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|e| e.key == key)

@@ -60,11 +60,14 @@ pub fn is_text(text: &str, schema: Schema) -> bool {
 /// Returns true if a plain scalar of this text would be read as a string by a YAML 1.1
 /// and by a YAML 1.2 reader alike.
 pub(super) fn reads_as_string(text: &str) -> bool {
-    special(text, Schema::Kubectl).is_none()
-        && !is_base60(text)
-        && !is_timestamp(text)
-        && text != "<<"
-        && text != "="
+    let word = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    special(text, Schema::Kubectl).is_none() && (word || is_no_special_sign(text))
+}
+
+/// Returns true if a text that begins with no letter is neither a number nor a time nor a key
+/// of YAML 1.1.
+fn is_no_special_sign(text: &str) -> bool {
+    !is_base60(text) && !is_timestamp(text) && text != "<<" && text != "="
 }
 
 fn plain(text: &str, schema: Schema) -> Value {
@@ -73,6 +76,14 @@ fn plain(text: &str, schema: Schema) -> Value {
 
 /// Returns what a plain scalar means when it is not a string.
 fn special(text: &str, schema: Schema) -> Option<Value> {
+    // Nearly all texts are names: no word that means something is longer than `false`, or
+    // begins with another letter than these.
+    if let Some(first) = text.bytes().next()
+        && first.is_ascii_alphabetic()
+        && (text.len() > 5 || !matches!(first | 0x20, b'f' | b'n' | b'o' | b't' | b'y'))
+    {
+        return None;
+    }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
         "true" | "True" | "TRUE" => return Some(Value::Bool(true)),

@@ -95,8 +95,12 @@ pub fn hydrant<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Hydrant {
     Hydrant { command }
 }
 
+/// Returns the folder of caches of the running test; it goes when the test's thread does.
 fn cache_dir() -> PathBuf {
-    std::env::temp_dir().join(format!("hydrant-test-cache-{}", std::process::id()))
+    thread_local! {
+        static CACHE: tempfile::TempDir = tempfile::tempdir().expect("a folder for caches");
+    }
+    CACHE.with(|folder| folder.path().to_owned())
 }
 
 impl Hydrant {

@@ -161,15 +161,53 @@ fn missing(path: &str, ours: &Value, theirs: &Value) -> Vec<String> {
     }
 }
 
-#[test]
-fn the_form_for_ssh_mounts_key_and_known_hosts_and_lets_port_22_out() {
-    // As a user switches it on: the line is there, behind a comment sign.
+/// Returns the objects of deploy/ as a user has them who switches something on: the line is
+/// there, behind a comment sign.
+fn built_with(line: &str) -> Option<Vec<Value>> {
     let deploy = Fleet::copy_of(&project("deploy"));
     let text = std::fs::read_to_string(deploy.path().join("kustomization.yaml")).unwrap();
-    assert!(text.contains("# components: [ssh]"));
-    deploy.write("kustomization.yaml", &text.replace("# components: [ssh]", "components: [ssh]"));
-    let Some(built) = kubectl_kustomize(&deploy.path()) else { return };
-    let objects = objects(&built.expect("deploy/ with ssh builds"));
+    let off = format!("# {line}\n");
+    assert!(text.contains(&off), "deploy/kustomization.yaml has no {off}");
+    deploy.write("kustomization.yaml", &text.replace(&off, &format!("{line}\n")));
+    let built = kubectl_kustomize(&deploy.path())?;
+    Some(objects(&built.unwrap_or_else(|e| panic!("deploy/ with {line}: {e}"))))
+}
+
+#[test]
+fn the_form_for_merge_requests_mounts_the_token_of_the_forge_and_nothing_else_has_it() {
+    let Some(without) = built() else { return };
+    assert!(!the(&without, "CronJob").to_string().contains("FORGE"), "a file that is not there is an error");
+    for line in ["components: [merge-requests]", "components: [ssh, merge-requests]"] {
+        let objects = built_with(line).expect("kubectl was there a moment ago");
+        let job = the(&objects, "CronJob");
+        let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+        let container = containers(pod).next().unwrap();
+        let env = container["env"].as_array().unwrap();
+        let file = env.iter().find(|e| e["name"] == "HYDRANT_FORGE_TOKEN_FILE").unwrap();
+        assert_eq!(file["value"], "/credentials/forge/token");
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let mount = json!({"name": "forge-credentials", "mountPath": "/credentials/forge", "readOnly": true});
+        assert!(mounts.contains(&mount), "{mounts:?}");
+        let volumes = pod["volumes"].as_array().unwrap();
+        let secret = &volumes.iter().find(|v| v["name"] == "forge-credentials").unwrap()["secret"];
+        assert_eq!(secret["secretName"], "hydrant-forge");
+        assert_eq!(secret["defaultMode"], 0o440);
+        assert_eq!(secret["items"], json!([{"key": "token", "path": "token"}]));
+        // What was mounted without it still is.
+        for name in ["git-credentials", "argocd-credentials", "cache"] {
+            assert!(mounts.iter().any(|m| m["name"] == name), "{line}: {name}");
+        }
+        let mut ours = job.clone();
+        ours["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] =
+            json!(OTHER_IMAGE);
+        let lost = missing("", &ours, &typed(job));
+        assert!(lost.is_empty(), "Kubernetes does not know {lost:?}");
+    }
+}
+
+#[test]
+fn the_form_for_ssh_mounts_key_and_known_hosts_and_lets_port_22_out() {
+    let Some(objects) = built_with("components: [ssh]") else { return };
     let pod = &the(&objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let container = containers(pod).next().unwrap();
     let env: Vec<&str> =

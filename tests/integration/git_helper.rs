@@ -5,6 +5,7 @@ use crate::support::fleet::Fleet;
 use crate::support::git::{person_commits, put, who};
 use crate::support::server::{GitServer, Recorder};
 use crate::support::sshd::script_file;
+use crate::tenants_fleet;
 use hydrant::edge::git::{GitSettings, Proposal, Publication, Remote, Repository, publish};
 use hydrant::error::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,42 @@ fn a_credential_helper_is_asked_only_when_told_and_hears_what_became_of_it() {
     script_file(&none.path().join("helper"), "#!/bin/sh\nexit 0\n");
     run(&[], &config).exits(3).says("401");
     assert!(!none.path().join("asked").exists(), "no window may open");
+}
+
+#[test]
+fn every_command_reaches_the_repository_as_hydrant_yaml_says() {
+    let server = GitServer::start();
+    let canary = "canary-41c0de77";
+    server.demand("robot", canary);
+    let temp = tempfile::tempdir().unwrap();
+    let config = helper(temp.path(), canary);
+    let fleet = tenants_fleet::Fleet::of_one_cluster();
+    fleet.write("bindings/org.yaml", &tenants_fleet::organization("river-works"));
+    fleet.write("hydrant.yaml", "git:\n  credentialHelper: true\n");
+    let (files, url) = (fleet.path("fleet").display().to_string(), server.url());
+    let call = |verb: &[&str]| {
+        let base = ["--fleet", files.as_str(), "--repo", &url, "--branch", "main"];
+        hydrant(&[verb, &base[..]].concat())
+            .env("GIT_CONFIG_GLOBAL", &config)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            // Nobody is there: what the branch says is read before it is asked.
+            .env("ARGOCD_API_URL", "http://127.0.0.1:9")
+            .env("ARGOCD_API_TOKEN", "t")
+            .run()
+    };
+    call(&["run", "--once", "--no-sync"]).exits(0).shows("committed");
+    // The second run renders nothing: it compares what stands on the branch, and has to get there.
+    let before = server.seen().len();
+    call(&["run", "--once", "--no-sync"]).exits(0).shows("nothing to commit");
+    for request in &server.seen()[before..] {
+        let login = request.headers.iter().any(|h| h.to_ascii_lowercase().starts_with("authorization:"));
+        assert!(login, "nobody asked the helper for {}", request.line);
+    }
+    call(&["render"]).exits(0);
+    let synced = call(&["sync", "--timeout", "2s"]).exits(3);
+    assert!(!synced.stderr.contains("cannot read the branches"), "{}", synced.stderr);
+    let all = call(&["status", "--format", "json"]).exits(0).stdout;
+    assert!(all.contains("\"Provisioning\"") && !all.contains("\"Pending\""), "{all}");
 }
 
 #[test]

@@ -7,11 +7,12 @@ use crate::support::proxy::{Break, Proxy};
 use crate::support::server::black_hole;
 use crate::support::sshd::{SshAgent, Sshd, commits, fingerprint, keygen, script_file};
 use hydrant::edge::git::{
-    GitSettings, KeySource, Landed, Proposal, Publication, Remote, Repository, Revision, SshSettings, Tip,
-    publish,
+    Ancestry, GitSettings, KeySource, Landed, Ownership, Proposal, Publication, Remote, Repository, Revision,
+    SshSettings, Tip, publish, settle_branch,
 };
 use hydrant::error::{Error, ErrorKind, Result};
-use hydrant::model::tree::BaseTree;
+use hydrant::model::tree::{BaseTree, ObjectId};
+use hydrant::stage::settle::Held;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -219,6 +220,78 @@ fn break_connection(server: &Sshd, nth: usize) -> usize {
     landed
 }
 
+/// Over SSH a server gives only what a reference is at, so the history below the first edge has
+/// to be asked for from the branch.
+#[test]
+fn a_commit_of_ours_far_down_is_found_over_ssh_too() {
+    let Some(server) = Sshd::start() else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let first = deliver(&mut open(&server.url(), &server.settings(cache.path())).unwrap(), "ours", "1");
+    let ours = first.unwrap().commit.unwrap();
+    for n in 0..150 {
+        person_commits(&server.repo, "main", &[("theirs", Some(&n.to_string()))], "by hand");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let mut repo = open(&server.url(), &server.settings(empty.path())).unwrap();
+    let head = repo.fetch("main").unwrap().head().unwrap().clone();
+    let us = Ownership {
+        fleet: "default",
+        roots: &["ours".to_owned()],
+        unit_of: &|path| Some(path.to_owned()),
+        held: &|_| Ok(Held::default()),
+        env: None,
+        proposals: &[],
+    };
+    let settled = settle_branch(&repo, &head, &us).unwrap_or_else(|e| panic!("{}", said(&e)));
+    assert_eq!(settled.expect("a commit of ours").last.id, ours);
+}
+
+/// What keeps an older fleet from undoing a newer delivery, where each run has an empty cache.
+#[test]
+fn the_older_of_two_commits_is_told_over_ssh_with_an_empty_cache() {
+    let Some(server) = Sshd::start() else { return };
+    for n in 0..70 {
+        person_commits(&server.repo, "main", &[("fleet", Some(&n.to_string()))], "an edit");
+    }
+    let [old, new] = ["main~68", "main"].map(|name| git(&server.repo, &["rev-parse", name]));
+    for (first, second, stand) in [(&old, &new, Ancestry::Older), (&new, &old, Ancestry::Newer)] {
+        let cache = tempfile::tempdir().unwrap();
+        let mut repo = open(&server.url(), &server.settings(cache.path())).unwrap();
+        repo.fetch_revision("main").unwrap();
+        assert_eq!(repo.compare(first, second).unwrap_or_else(|e| panic!("{}", said(&e))), stand);
+        // One that no branch has is not looked for without end.
+        let nobody = "1".repeat(40);
+        assert_eq!(repo.compare(&nobody, second).unwrap(), Ancestry::Unknown);
+    }
+}
+
+#[test]
+fn the_history_of_a_head_that_moved_on_is_read_over_a_new_connection() {
+    let Some(server) = Sshd::start() else { return };
+    person_commits(&server.repo, "main", &[("start", Some("1"))], "start");
+    let start: ObjectId = git(&server.repo, &["rev-parse", "main"]).parse().unwrap();
+    for n in 0..3 {
+        person_commits(&server.repo, "main", &[("theirs", Some(&n.to_string()))], "by hand");
+    }
+    // The second connection, which asks for more history, is broken in the middle, or not at all.
+    for at in [2500, usize::MAX] {
+        let proxy = Proxy::start(server.address, 1, at, Break::Cut);
+        let cache = tempfile::tempdir().unwrap();
+        let ssh = SshSettings {
+            known_hosts: vec![server.known_hosts(proxy.address)],
+            ..server.settings(cache.path()).ssh
+        };
+        let settings = GitSettings { ssh, ..server.settings(cache.path()) };
+        let mut repo = open(&server.url_at(proxy.address), &settings).unwrap();
+        let head = repo.fetch("main").unwrap().head().unwrap().clone();
+        assert!(!repo.descends(&head.id, &start).unwrap(), "only the head is here");
+        person_commits(&server.repo, "main", &[("later", Some(&at.to_string()))], "meanwhile");
+        assert!(repo.deepen(head.id).unwrap_or_else(|e| panic!("{at}: {}", said(&e))), "{at}");
+        assert!(repo.descends(&head.id, &start).unwrap(), "{at}");
+        while repo.deepen(head.id).unwrap() {}
+    }
+}
+
 #[test]
 fn an_ssh_server_that_is_not_there_or_says_nothing_is_given_up_in_time() {
     let Some(server) = Sshd::start() else { return };
@@ -277,7 +350,15 @@ fn an_unknown_a_changed_and_a_revoked_host_key_are_refused_with_the_fingerprint(
     assert!(authority.message.contains("host certificates are not understood"), "{authority}");
 
     let rsa = refusal(&server.url(), &with(&format!("{host} ssh-rsa AAAA")));
-    assert!(rsa.message.contains("keys of type ssh-rsa only"), "{rsa}");
+    assert!(rsa.message.contains("keys of type ssh-rsa only") && rsa.kind == ErrorKind::Guard, "{rsa}");
+    assert!(rsa.message.contains(&print), "{rsa}");
+    let address = server.address;
+    let scan = format!("`ssh-keyscan -p {} -t ed25519,ecdsa {}`", address.port(), address.ip());
+    assert!(rsa.hints.iter().any(|hint| hint.contains(&scan)), "{rsa:?}");
+    // The mend is one line more, and the old one may stay.
+    let line = rsa.hints.iter().find_map(|hint| hint.split_once("old one: ")).unwrap().1;
+    let both = with(&format!("{host} ssh-rsa AAAA\n{line}\n"));
+    assert!(open(&server.url(), &both).unwrap().fetch("main").is_ok(), "{line}");
 
     let missing = SshSettings { known_hosts: vec!["/nonexistent/known".into()], ..right.ssh.clone() };
     let missing = refusal(&server.url(), &GitSettings { ssh: missing, ..right.clone() });
@@ -299,7 +380,7 @@ fn an_unknown_a_changed_and_a_revoked_host_key_are_refused_with_the_fingerprint(
     assert!(open(&server.url(), &GitSettings { ssh: text, ..right.clone() }).unwrap().fetch("main").is_ok());
     // Nobody logged in where the host was not trusted.
     let log = server.log();
-    assert_eq!(log.matches("Accepted publickey").count(), 3, "{log}");
+    assert_eq!(log.matches("Accepted publickey").count(), 4, "{log}");
 }
 
 #[test]

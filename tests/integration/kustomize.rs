@@ -241,6 +241,45 @@ fn a_cycle_is_printed() {
     assert!(text.contains("fleet/a → fleet/b → fleet/a"), "{text}");
 }
 
+/// A chain of so many bases above one object.
+fn chain(bases: usize) -> Memory {
+    let c = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
+    let last = Memory::default()
+        .with(&format!("b{bases}/c.yaml"), c)
+        .with(&format!("b{bases}/kustomization.yaml"), "resources: [c.yaml]\n");
+    (0..bases).fold(last, |files, n| {
+        files.with(&format!("b{n}/kustomization.yaml"), format!("resources: [../b{}]\n", n + 1))
+    })
+}
+
+#[test]
+fn a_hundred_bases_may_lead_to_one_another_and_no_more() {
+    let built = build(&chain(100), "b0", &BuildOptions::default()).expect("builds");
+    assert_eq!(built.objects[0]["metadata"]["name"], "c");
+    let text = said(&build(&chain(101), "b0", &BuildOptions::default()).expect_err("refused"));
+    assert!(text.contains("b100/kustomization.yaml:1:13: more than 100 bases lead to one another"), "{text}");
+    assert!(text.contains("hint: name the last of them in `resources` directly"), "{text}");
+}
+
+#[test]
+fn bases_that_double_at_each_level_end_in_an_error_and_not_in_all_the_memory() {
+    let c = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
+    let last =
+        Memory::default().with("l30/kustomization.yaml", "resources: [c.yaml]\n").with("l30/c.yaml", c);
+    let files = (0..30).fold(last, |files, n| {
+        let both = "resources: [a, b]\n";
+        let one = |prefix: char| format!("resources: [../../l{}]\nnamePrefix: {prefix}-\n", n + 1);
+        files
+            .with(&format!("l{n}/kustomization.yaml"), both)
+            .with(&format!("l{n}/a/kustomization.yaml"), one('a'))
+            .with(&format!("l{n}/b/kustomization.yaml"), one('b'))
+    });
+    let options = BuildOptions { most_folders: Some(500), ..BuildOptions::default() };
+    let wrong = build(&files, "l0", &options).expect_err("refused");
+    assert!(said(&wrong).contains("the build enters more than 500 bases and components"), "{}", said(&wrong));
+    assert!(wrong.len() < 100, "said {} times", wrong.len());
+}
+
 #[test]
 fn strict_makes_a_target_that_finds_nothing_an_error() {
     let c = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n";
@@ -249,7 +288,7 @@ fn strict_makes_a_target_that_finds_nothing_an_error() {
     let built = build(&files, "", &BuildOptions::default()).expect("builds");
     let warning = built.warnings[0].to_string();
     assert!(warning.contains("chooses no object") && warning.contains("v1 ConfigMap c"), "{warning}");
-    assert!(build(&files, "", &BuildOptions { strict: true }).is_err());
+    assert!(build(&files, "", &BuildOptions { strict: true, ..BuildOptions::default() }).is_err());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod deploy;
 mod destinations;
 mod determinism;
 mod firewall;
+mod forms;
 mod fuzz;
 mod git_crash;
 mod git_fleet;

@@ -107,14 +107,21 @@ fn a_failed_binding_still_claims_its_name() {
 
 const ON_PIER: &str = "  name: ferry-binding\n  annotations: {hydrant.dev/clusters: 'quay, pier'}\n";
 
-#[test]
-fn a_binding_that_names_a_cluster_whose_file_is_broken_goes_on_elsewhere_and_loses_nothing() {
+/// Returns a delivered fleet whose tenant `ferry` names the clusters `quay` and `pier`, and the
+/// files that were delivered.
+fn a_tenant_of_two_clusters() -> (Fleet, Vec<String>) {
     let fleet = Fleet::of_one_cluster();
     copy_of_quay(&fleet, "pier");
     bindings(&fleet);
     fleet.write("bindings/ferry.yaml", &tenant("ferry").replace("  name: ferry-binding\n", ON_PIER));
     deliver(&fleet, &[]).exits(0);
     let before = files(&fleet);
+    (fleet, before)
+}
+
+#[test]
+fn a_binding_that_names_a_cluster_whose_file_is_broken_goes_on_elsewhere_and_loses_nothing() {
+    let (fleet, before) = a_tenant_of_two_clusters();
     let cluster = fleet.text("clusters/pier/cluster.yaml");
     fleet.write("clusters/pier/cluster.yaml", &cluster.replace("gitops:", "gitopps:"));
     let edited = fleet.text("bindings/ferry.yaml").replace("name: build\n", "name: compile\n");
@@ -132,12 +139,7 @@ fn a_binding_that_names_a_cluster_whose_file_is_broken_goes_on_elsewhere_and_los
 
 #[test]
 fn a_cluster_that_may_stand_in_an_unreadable_file_holds_the_binding_and_says_which_file() {
-    let fleet = Fleet::of_one_cluster();
-    copy_of_quay(&fleet, "pier");
-    bindings(&fleet);
-    fleet.write("bindings/ferry.yaml", &tenant("ferry").replace("  name: ferry-binding\n", ON_PIER));
-    deliver(&fleet, &[]).exits(0);
-    let before = files(&fleet);
+    let (fleet, before) = a_tenant_of_two_clusters();
     fleet.write("clusters/pier/cluster.yaml", "name: [pier\n");
     deliver(&fleet, &["--allow-delete", "cluster/local/pier,tenant/ferry"])
         .exits(5)

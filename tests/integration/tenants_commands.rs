@@ -164,6 +164,13 @@ fn a_binding_goes_from_pending_over_provisioning_to_ready() {
     let sick = argocd("Synced", "Degraded");
     let all = status(&fleet, &[("ARGOCD_API_URL", &sick), ("ARGOCD_API_TOKEN", "t")]);
     assert_eq!(phase(&all, "ferry"), ("Failed", "Degraded on local/quay"));
+    // The server and its token as hydrant.yaml names them, with an alert that nobody gets.
+    let settings = format!(
+        "argocd:\n  default: {{url: '{healthy}', tokenEnv: OUR_TOKEN}}\n  alerts: [{{urlEnv: NOT_SET}}]\n"
+    );
+    fleet.write("hydrant.yaml", &settings);
+    let all = status(&fleet, &[("OUR_TOKEN", "t")]);
+    assert_eq!(phase(&all, "ferry").0, "Ready");
 }
 
 /// What is held says so, whatever the branch has: a held cluster gives no files to compare.

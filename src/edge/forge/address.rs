@@ -88,7 +88,10 @@ fn place(repo: &str) -> Option<(Url, String)> {
 /// Returns the API where each kind of forge has it.
 fn usual(base: &Url, host: &str, kind: ForgeKind) -> Result<Url, Violation> {
     let path = match kind {
-        ForgeKind::Github if host.ends_with("github.com") => return given("https://api.github.com"),
+        // The token follows the API: `ourgithub.com` is a server of its own.
+        ForgeKind::Github if host == "github.com" || host.ends_with(".github.com") => {
+            return given("https://api.github.com");
+        }
         ForgeKind::Github => "api/v3",
         ForgeKind::Gitlab => "api/v4",
         ForgeKind::Gitea => "api/v1",
@@ -158,6 +161,14 @@ mod tests {
         assert_eq!(
             of("ssh://git@codeberg.org:22/a/b", None, None),
             own("https://codeberg.org/api/v1", "a/b")
+        );
+        assert_eq!(
+            of("ssh://git@ssh.github.com:443/a/b.git", Some(Github), None),
+            own("https://api.github.com/", "a/b")
+        );
+        assert_eq!(
+            of("https://ourgithub.com/a/b.git", Some(Github), None),
+            own("https://ourgithub.com/api/v3", "a/b")
         );
         assert_eq!(
             of("https://git.example.com:8443/a/b.git", Some(Github), None),

@@ -5,25 +5,11 @@
 //! answers 409. A description is a LONGTEXT without a limit of its own; ours is GitLab's.
 
 use super::http::Call;
-use super::{Branches, Dialect, Draft, MergeRequest, PAGE, State, text, web_address};
+use super::{Branches, Dialect, MergeRequest, PAGE, State, pulls, text};
 use crate::redact::Secret;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(super) struct Gitea;
-
-fn below(project: &str, kind: &str) -> Vec<String> {
-    let mut path = vec!["repos".to_owned()];
-    path.extend(project.split('/').map(str::to_owned));
-    path.push(kind.to_owned());
-    path
-}
-
-fn pull(project: &str, number: u64) -> Vec<String> {
-    let mut path = below(project, "pulls");
-    path.push(number.to_string());
-    path
-}
 
 impl Dialect for Gitea {
     fn login(&self, token: &Secret) -> (&'static str, String) {
@@ -31,35 +17,12 @@ impl Dialect for Gitea {
     }
 
     fn list(&self, project: &str, between: Branches<'_>, page: u32) -> Call {
-        Call::new(Method::GET, below(project, "pulls"))
-            .query("state", "all")
+        pulls::list(project)
             // Ours was touched not long ago, also if others open many.
             .query("sort", "recentupdate")
             .query("base_branch", between.target)
             .query("limit", PAGE.to_string())
             .query("page", page.to_string())
-    }
-
-    fn create(&self, project: &str, between: Branches<'_>, draft: &Draft) -> Call {
-        Call::new(Method::POST, below(project, "pulls")).body(json!({
-            "title": draft.title, "body": draft.body, "head": between.source, "base": between.target,
-        }))
-    }
-
-    fn edit(&self, project: &str, number: u64, draft: &Draft) -> Call {
-        Call::new(Method::PATCH, pull(project, number))
-            .body(json!({"title": draft.title, "body": draft.body}))
-    }
-
-    fn close(&self, project: &str, number: u64, draft: &Draft) -> Call {
-        Call::new(Method::PATCH, pull(project, number))
-            .body(json!({"title": draft.title, "body": draft.body, "state": "closed"}))
-    }
-
-    fn comment(&self, project: &str, number: u64, text: &str) -> Call {
-        let mut path = below(project, "issues");
-        path.extend([number.to_string(), "comments".to_owned()]);
-        Call::new(Method::POST, path).body(json!({"body": text}))
     }
 
     fn read(&self, value: &Value, between: Branches<'_>) -> Option<MergeRequest> {
@@ -73,12 +36,7 @@ impl Dialect for Gitea {
             "open" => State::Open,
             _ => State::Closed,
         };
-        (same && own).then_some(MergeRequest {
-            number: value.get("number")?.as_u64()?,
-            url: web_address(text(value, "/html_url")?)?,
-            state,
-            body: text(value, "/body").unwrap_or_default().to_owned(),
-        })
+        if same && own { pulls::read(value, state) } else { None }
     }
 
     fn is_duplicate(&self, status: u16, _: &str) -> bool {

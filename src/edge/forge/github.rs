@@ -5,25 +5,11 @@
 //! (peter-evans/create-issue-from-file#1049); bytes are counted here, which is never more.
 
 use super::http::Call;
-use super::{Branches, Dialect, Draft, MergeRequest, PAGE, State, text, web_address};
+use super::{Branches, Dialect, MergeRequest, PAGE, State, pulls, text};
 use crate::redact::Secret;
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(super) struct Github;
-
-fn pulls(project: &str) -> Vec<String> {
-    let mut path = vec!["repos".to_owned()];
-    path.extend(project.split('/').map(str::to_owned));
-    path.push("pulls".to_owned());
-    path
-}
-
-fn pull(project: &str, number: u64) -> Vec<String> {
-    let mut path = pulls(project);
-    path.push(number.to_string());
-    path
-}
 
 impl Dialect for Github {
     fn login(&self, token: &Secret) -> (&'static str, String) {
@@ -32,40 +18,13 @@ impl Dialect for Github {
 
     fn list(&self, project: &str, between: Branches<'_>, page: u32) -> Call {
         let owner = project.split('/').next().unwrap_or_default();
-        Call::new(Method::GET, pulls(project))
-            .query("state", "all")
+        pulls::list(project)
             .query("head", format!("{owner}:{}", between.source))
             .query("base", between.target)
             .query("sort", "created")
             .query("direction", "desc")
             .query("per_page", PAGE.to_string())
             .query("page", page.to_string())
-    }
-
-    fn create(&self, project: &str, between: Branches<'_>, draft: &Draft) -> Call {
-        Call::new(Method::POST, pulls(project)).body(json!({
-            "title": draft.title, "body": draft.body, "head": between.source, "base": between.target,
-        }))
-    }
-
-    fn edit(&self, project: &str, number: u64, draft: &Draft) -> Call {
-        Call::new(Method::PATCH, pull(project, number))
-            .body(json!({"title": draft.title, "body": draft.body}))
-    }
-
-    fn close(&self, project: &str, number: u64, draft: &Draft) -> Call {
-        Call::new(Method::PATCH, pull(project, number))
-            .body(json!({"title": draft.title, "body": draft.body, "state": "closed"}))
-    }
-
-    fn comment(&self, project: &str, number: u64, text: &str) -> Call {
-        let mut path = pull(project, number);
-        if let Some(kind) = path.iter_mut().rev().nth(1) {
-            // What is not about code is said to the issue that every pull request is.
-            *kind = "issues".to_owned();
-        }
-        path.push("comments".to_owned());
-        Call::new(Method::POST, path).body(json!({"body": text}))
     }
 
     fn read(&self, value: &Value, between: Branches<'_>) -> Option<MergeRequest> {
@@ -78,12 +37,7 @@ impl Dialect for Github {
             _ if text(value, "/merged_at").is_some() => State::Merged,
             _ => State::Closed,
         };
-        (same && own).then_some(MergeRequest {
-            number: value.get("number")?.as_u64()?,
-            url: web_address(text(value, "/html_url")?)?,
-            state,
-            body: text(value, "/body").unwrap_or_default().to_owned(),
-        })
+        if same && own { pulls::read(value, state) } else { None }
     }
 
     fn is_duplicate(&self, status: u16, text: &str) -> bool {

@@ -1,8 +1,9 @@
 //! The forge: the server that holds merge requests. GitHub, GitLab, and Gitea with Forgejo.
 //!
 //! Four calls are enough: list, create, edit, close. Each forge is a table of them
-//! ([`github`], [`gitlab`], [`gitea`]) without any I/O; [`http`] sends them, with the client
-//! and the rules of the Git side: deadlines, bounds, no redirects, a token for one host.
+//! ([`github`], [`gitlab`], [`gitea`]; [`pulls`] is what two of them share) without any I/O;
+//! [`http`] sends them, with the client and the rules of the Git side: deadlines, bounds, no
+//! redirects, a token for one host.
 //!
 //! What Git can tell is never asked here: whether a proposal was merged, and what is on its
 //! branch. The forge knows which request is open, and which one a person closed.
@@ -12,6 +13,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod http;
+mod pulls;
 mod token;
 
 pub use address::Address;
@@ -80,11 +82,20 @@ trait Dialect: Sync {
     fn login(&self, token: &Secret) -> (&'static str, String);
     /// Returns the call for one page (from 1) of requests between two branches, the newest first.
     fn list(&self, project: &str, between: Branches<'_>, page: u32) -> Call;
-    fn create(&self, project: &str, between: Branches<'_>, draft: &Draft) -> Call;
-    fn edit(&self, project: &str, number: u64, draft: &Draft) -> Call;
+    // These four are the same on GitHub and on those that follow it.
+    fn create(&self, project: &str, between: Branches<'_>, draft: &Draft) -> Call {
+        pulls::create(project, between, draft)
+    }
+    fn edit(&self, project: &str, number: u64, draft: &Draft) -> Call {
+        pulls::edit(project, number, draft)
+    }
     /// Closes a request and gives it a last description.
-    fn close(&self, project: &str, number: u64, draft: &Draft) -> Call;
-    fn comment(&self, project: &str, number: u64, text: &str) -> Call;
+    fn close(&self, project: &str, number: u64, draft: &Draft) -> Call {
+        pulls::close(project, number, draft)
+    }
+    fn comment(&self, project: &str, number: u64, text: &str) -> Call {
+        pulls::comment(project, number, text)
+    }
     /// Reads a request, if it is one between these branches of the repository itself: a fork
     /// may have a branch of the same name.
     fn read(&self, value: &Value, between: Branches<'_>) -> Option<MergeRequest>;

@@ -5,6 +5,7 @@
 
 use super::repository::Repository;
 use crate::error::Result;
+use crate::model::tree::ObjectId;
 use std::path::Path;
 
 /// How one commit stands to another.
@@ -61,11 +62,9 @@ impl Repository {
             return Ok(Ancestry::Same);
         }
         let (Ok(first), Ok(second)) = (first.parse(), second.parse()) else { return Ok(Ancestry::Unknown) };
-        for id in [first, second] {
-            // A server may refuse a commit that no branch contains any more.
-            if !self.store.has(&id) && self.fetch_revision(&id.to_string()).is_err() {
-                return Ok(Ancestry::Unknown);
-            }
+        // A server may refuse a commit that no branch contains any more.
+        if !self.is_had(&first, second)? || !self.is_had(&second, first)? {
+            return Ok(Ancestry::Unknown);
         }
         for _ in 0..ROUNDS {
             if self.descends(&second, &first)? {
@@ -80,5 +79,26 @@ impl Repository {
             }
         }
         Ok(Ancestry::Unknown)
+    }
+
+    /// Returns true if a commit is here, or can be had. Where a server gives only what a
+    /// reference is at, it may still come with the history of another.
+    fn is_had(&mut self, commit: &ObjectId, other: ObjectId) -> Result<bool> {
+        if self.store.has(commit) || self.fetch_revision(&commit.to_string()).is_ok() {
+            return Ok(true);
+        }
+        let by_itself = self.server.as_ref().is_none_or(|server| !server.wire.gives_references_only());
+        if by_itself || !self.store.has(&other) && self.fetch_revision(&other.to_string()).is_err() {
+            return Ok(false);
+        }
+        for _ in 0..ROUNDS {
+            if !self.deepen(other)? {
+                break;
+            }
+            if self.store.has(commit) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

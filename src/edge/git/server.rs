@@ -97,7 +97,7 @@ impl Server {
         loop {
             tried += 1;
             match self.tip_now(store, branch, name, clock) {
-                Err(error) if tried < LAGS && error.message.contains("not our ref") => {}
+                Err(error) if tried < LAGS && names_no_reference(&error) => {}
                 outcome => return outcome,
             }
         }
@@ -234,10 +234,65 @@ impl Server {
             return Ok(false);
         }
         let known = store.reachable(&head)?.len();
-        // Eight times as much each time: few requests, and never less than what is here.
-        let depth = u32::try_from(known).unwrap_or(MAX_DEPTH).saturating_mul(8).clamp(64, MAX_DEPTH);
-        self.get(store, head, self.haves(store), Some(depth), clock)?;
-        Ok(store.reachable(&head)?.len() > known)
+        match self.get(store, head, self.haves(store), Some(depth_beyond(known)), clock) {
+            Err(error) if names_no_reference(&error) => self.deepen_from_above(store, head, error, clock),
+            outcome => outcome.and_then(|()| Ok(store.reachable(&head)?.len() > known)),
+        }
+    }
+
+    /// Gets more history of a commit that no reference is at: it lies further down, or the
+    /// branch moved on since it was read. Over SSH a server gives nothing then but what a
+    /// reference is at, so the whole is asked for from there.
+    fn deepen_from_above(
+        &self,
+        store: &Store,
+        head: ObjectId,
+        refused: Error,
+        clock: &dyn Clock,
+    ) -> Result<bool> {
+        let known = store.reachable(&head)?.len();
+        for round in 0..LAGS {
+            let _rest = self.wire.rest_at_end();
+            let advert = self.wire.advert("git-upload-pack", clock)?;
+            let Some((tip, above)) = self.above(store, &advert, &head)? else { break };
+            // The way down from a branch that moved on may be longer than one round shows.
+            let depth = depth_beyond(above).saturating_mul(8u32.saturating_pow(round)).min(MAX_DEPTH);
+            self.get(store, tip, self.haves(store), Some(depth), clock)?;
+            let now = store.reachable(&head)?;
+            if now.len() > known {
+                return Ok(true);
+            }
+            if !self.mirror.shallow().iter().any(|edge| now.contains(edge)) {
+                return Ok(false);
+            }
+        }
+        Err(refused)
+    }
+
+    /// Returns where a branch is that contains a commit, as far as is known here, or where one
+    /// is now that contained it before; and how many commits are known there.
+    fn above(&self, store: &Store, advert: &Advert, commit: &ObjectId) -> Result<Option<(ObjectId, usize)>> {
+        let known = |tip: &ObjectId| -> Result<Option<usize>> {
+            if !store.has(tip) {
+                return Ok(None);
+            }
+            let all = store.reachable(tip)?;
+            Ok(all.contains(commit).then_some(all.len()))
+        };
+        let mut moved = None;
+        for branch in advert.branches() {
+            let Some(now) = advert.references.get(&format!("refs/heads/{branch}")) else { continue };
+            if let Some(count) = known(now)? {
+                return Ok(Some((*now, count)));
+            }
+            if moved.is_none()
+                && let Some(before) = self.mirror.tip(&branch)
+                && let Some(count) = known(&before)?
+            {
+                moved = Some((*now, count));
+            }
+        }
+        Ok(moved)
     }
 
     /// Looks whether a commit contains another, with as much history as that takes.
@@ -313,4 +368,17 @@ impl Server {
         }
         Ok(Pushed::Landed)
     }
+}
+
+/// Returns the depth that shows more than so many commits: eight times as much each time makes
+/// few requests, and never less than what is here.
+fn depth_beyond(known: usize) -> u32 {
+    u32::try_from(known).unwrap_or(MAX_DEPTH).saturating_mul(8).clamp(64, MAX_DEPTH)
+}
+
+/// Returns true if a server refused a commit because no reference is at it (any more): the
+/// words of Git, and of JGit (Gerrit).
+fn names_no_reference(error: &Error) -> bool {
+    let said = &error.message;
+    said.contains("not our ref") || said.contains("server says: want ") && said.ends_with(" not valid")
 }

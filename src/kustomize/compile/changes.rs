@@ -6,7 +6,7 @@ use crate::kustomize::config::Config;
 use crate::kustomize::kustomization::{
     Fields, Kustomization, PatchEntry, Placed, ReplacementEntry, label_specs, read_replacement,
 };
-use crate::kustomize::manifest::objects;
+use crate::kustomize::manifest::read_patches;
 use crate::kustomize::program::{Change, Op};
 use crate::kustomize::provenance::Provenance;
 use crate::kustomize::transform::images::ImageChange;
@@ -269,7 +269,7 @@ impl Compiler {
             let (bytes, file) = place.folder.read_file(placed).map_err(|v| vec![*v])?;
             PatchText { bytes, at: Origin::file(file.clone()), file, inline }
         };
-        let patches = objects(source.documents()?, &source.file, self.table.as_ref())?;
+        let patches = read_patches(source.documents()?, &source.file, self.table.as_ref(), true)?;
         let patch = |object: crate::kustomize::resource::Resource| {
             let at = object.at.clone().unwrap_or_else(|| at.clone());
             Patch {
@@ -343,7 +343,7 @@ impl Compiler {
             }
             return Ok(vec![patch(Body::Json(operations), source.at.clone())]);
         }
-        let merging = objects(documents, &source.file, self.table.as_ref())?;
+        let merging = read_patches(documents, &source.file, self.table.as_ref(), target.is_some())?;
         if merging.len() > 1 && target.is_some() {
             return refuse(
                 "a patch of several objects cannot have a `target`",

@@ -15,6 +15,7 @@ use super::program::{Op, Program};
 use super::provenance::Provenance;
 use super::resource::Resource;
 use super::schema::{Table, derive};
+use super::threads::Threads;
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Limits, Schema, read};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -37,9 +38,9 @@ pub struct OverlayEntry {
 pub struct Compiler {
     /// Where an overlay stands; none in a build.
     pub level: Option<Level>,
-    /// True if long lists of resources may be compiled by several threads; not where
+    /// Whether long lists of resources may be compiled by several threads; not where
     /// entries are numbered.
-    pub parallel: bool,
+    pub threads: Threads,
     /// True if the build keeps where objects come from.
     pub trace: bool,
     /// The schema that an `openapi` field gave, the first one met.
@@ -145,7 +146,7 @@ impl Compiler {
         wrong: &mut Violations,
     ) {
         let mut left = paths;
-        while self.parallel && left.len() >= MANY {
+        while self.threads.share(left.len(), MANY) {
             left = &left[self.resources_at_once(left, place, config, ops, wrong)..];
         }
         for placed in left {

@@ -47,9 +47,12 @@ pub(super) fn read() -> Config {
         let mut next = || parts.next().unwrap_or_default();
         match [next(), next(), next(), next()] {
             ["nameReference", target, kind, path] => {
-                let reference = NameReference { target: gvk(target), referrers: specs(kind, path, false) };
-                // Two lines never disagree: none of them creates.
-                let _ = config.add_name_reference(reference);
+                // No line names what another names already, so there is nothing to merge.
+                let (target, referrers) = (gvk(target), specs(kind, path, false));
+                match config.name_reference.iter_mut().rfind(|there| there.target == target) {
+                    Some(there) => there.referrers.extend(referrers),
+                    None => config.name_reference.push(NameReference { target, referrers }),
+                }
             }
             [sections, kind, path, create] => {
                 add(&mut config, sections, specs(kind, path, create == "create"))
@@ -66,7 +69,11 @@ fn add(config: &mut Config, sections: &str, specs: Vec<FieldSpec>) {
             config.section(first).into_iter().for_each(|list| list.extend_from_slice(&specs));
             add(config, others, specs);
         }
-        None => config.section(sections).into_iter().for_each(|list| list.extend(specs.iter().cloned())),
+        None => {
+            if let Some(list) = config.section(sections) {
+                list.extend(specs);
+            }
+        }
     }
 }
 
@@ -77,7 +84,7 @@ fn specs(kind: &str, path: &str, create: bool) -> Vec<FieldSpec> {
         "@vars" => &VARS,
         _ => return vec![FieldSpec::new(gvk(kind), path, create)],
     };
-    group.iter().map(|(kind, pod)| FieldSpec::new(gvk(kind), &path.replacen('~', pod, 1), create)).collect()
+    group.iter().map(|(kind, pod)| FieldSpec::new(gvk(kind), path.replacen('~', pod, 1), create)).collect()
 }
 
 /// Reads `Kind:version:group`.

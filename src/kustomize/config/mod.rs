@@ -7,7 +7,7 @@ pub use read::read_config;
 
 use super::fieldspec::{FieldSpec, merge_spec, merge_specs};
 use super::gvk::Gvk;
-use super::order::compare_types;
+use super::order::type_key;
 use std::sync::{Arc, LazyLock};
 
 /// The objects of a type may be named by these fields of other objects.
@@ -108,8 +108,8 @@ impl Config {
     /// Puts the specs into the order of their types.
     pub(super) fn sort(&mut self) {
         for (_, specs) in self.sections() {
-            specs.sort_by(|a, b| compare_types(&a.gvk, &b.gvk));
+            specs.sort_by_cached_key(|spec| type_key(&spec.gvk));
         }
-        self.name_reference.sort_by(|a, b| compare_types(&a.target, &b.target));
+        self.name_reference.sort_by_cached_key(|reference| type_key(&reference.target));
     }
 }

@@ -2,12 +2,14 @@
 
 use super::{Files, MAX_FILE};
 use crate::error::{Error, Origin, Violation};
+use foldhash::fast::RandomState;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 /// A folder on disk. Symbolic links are followed as long as they stay inside; pipes,
 /// sockets and devices are refused; a file is read up to [`MAX_FILE`] bytes.
@@ -21,7 +23,7 @@ pub struct Disk {
     /// The folder of the process, as a path in here, if paths are shown from there.
     here: Option<String>,
     /// Where paths lead; resolving links anew for each file costs more than reading it.
-    known: Arc<RwLock<HashMap<String, Option<Arc<There>>>>>,
+    known: Arc<RwLock<HashMap<String, Option<Arc<There>>, RandomState>>>,
 }
 
 /// Where a path leads.
@@ -30,7 +32,54 @@ struct There {
     real: PathBuf,
     /// The same from the root; none if it is not UTF-8.
     inside: Option<String>,
-    about: fs::Metadata,
+    what: What,
+    /// What the folder lists, as far as anybody asked.
+    listed: OnceLock<HashMap<OsString, What, RandomState>>,
+}
+
+/// What stands at a path. Links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    File,
+    Folder,
+    /// A pipe, a socket or a device.
+    Other,
+}
+
+impl What {
+    fn of(kind: fs::FileType) -> Self {
+        match kind {
+            kind if kind.is_file() => What::File,
+            kind if kind.is_dir() => What::Folder,
+            _ => What::Other,
+        }
+    }
+}
+
+/// More entries of a folder are not listed: whoever wants one file of it should not wait for
+/// all of them.
+const LISTED: usize = 1000;
+
+/// What a file is expected to need, in bytes.
+const USUAL: usize = 4096;
+
+impl There {
+    fn new(real: PathBuf, inside: Option<String>, what: What) -> Self {
+        Self { real, inside, what, listed: OnceLock::new() }
+    }
+
+    /// Returns what the folder lists under a name, if it is no link. To list a folder costs
+    /// less than to ask for each of its files. What is not listed may exist all the same: in
+    /// other letters, or mounted when somebody asks.
+    fn lists(&self, name: &str) -> Option<What> {
+        let listed = self.listed.get_or_init(|| {
+            let entries = fs::read_dir(&self.real).into_iter().flatten().flatten().take(LISTED);
+            let kind = |entry: fs::DirEntry| Some((entry.file_name(), entry.file_type().ok()?));
+            let no_link = entries.filter_map(kind).filter(|(_, kind)| !kind.is_symlink());
+            no_link.map(|(name, kind)| (name, What::of(kind))).collect()
+        });
+        listed.get(std::ffi::OsStr::new(name)).copied()
+    }
 }
 
 impl Disk {
@@ -116,13 +165,19 @@ impl Disk {
             && let Some(folder) = self.folder(folder)
         {
             let real = folder.real.join(name);
-            let about = fs::symlink_metadata(&real)?;
-            if !about.is_symlink() {
+            let what = match folder.lists(name) {
+                Some(what) => Some(what),
+                None => {
+                    let kind = fs::symlink_metadata(&real)?.file_type();
+                    (!kind.is_symlink()).then(|| What::of(kind))
+                }
+            };
+            if let Some(what) = what {
                 let inside = match folder.inside.as_deref() {
                     Some("") => Some(name.to_owned()),
                     folder => folder.map(|folder| format!("{folder}/{name}")),
                 };
-                return Ok(Some(There { real, inside, about }));
+                return Ok(Some(There::new(real, inside, what)));
             }
         }
         self.resolve(path)
@@ -132,8 +187,8 @@ impl Disk {
         let real = self.full(path).canonicalize()?;
         let Ok(inside) = real.strip_prefix(&self.root) else { return Ok(None) };
         let inside = inside.to_str().map(str::to_owned);
-        let about = fs::metadata(&real)?;
-        Ok(Some(There { real, inside, about }))
+        let what = What::of(fs::metadata(&real)?.file_type());
+        Ok(Some(There::new(real, inside, what)))
     }
 
     /// Returns a folder below the root.
@@ -160,19 +215,17 @@ impl Files for Disk {
     fn read(&self, path: &str) -> Result<Option<Cow<'_, [u8]>>, Violation> {
         let Some(found) = self.inside(path)? else { return Ok(None) };
         let cannot = |e: std::io::Error| self.refuse(path, format!("the file cannot be read: {e}"));
-        let about = &found.about;
-        if about.is_dir() {
-            return Ok(None);
+        match found.what {
+            What::File => {}
+            What::Folder => return Ok(None),
+            What::Other => {
+                return Err(self.refuse(path, "this is a pipe, a socket or a device, not a file"));
+            }
         }
-        if !about.is_file() {
-            return Err(self.refuse(path, "this is a pipe, a socket or a device, not a file"));
-        }
-        // As many bytes as the file had, so that nobody asks for its end; a file that does
-        // not tell its size is read to its end.
-        let size = if about.len() == 0 { MAX_FILE + 1 } else { about.len().min(MAX_FILE + 1) };
-        let mut bytes = Vec::with_capacity(about.len().min(MAX_FILE) as usize + 1);
+        // Nobody asks for the size before: to read to the end costs less.
+        let mut bytes = Vec::with_capacity(USUAL);
         let file = fs::File::open(&found.real).map_err(cannot)?;
-        file.take(size).read_to_end(&mut bytes).map_err(cannot)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(self.refuse(path, format!("the file has more than {MAX_FILE} bytes")));
         }
@@ -180,7 +233,7 @@ impl Files for Disk {
     }
 
     fn is_dir(&self, path: &str) -> bool {
-        self.inside(path).ok().flatten().is_some_and(|found| found.about.is_dir())
+        self.inside(path).ok().flatten().is_some_and(|found| found.what == What::Folder)
     }
 
     fn shown(&self, path: &str) -> String {

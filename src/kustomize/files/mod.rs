@@ -79,17 +79,23 @@ impl Files for Memory {
 
 /// Returns `base/path` with `.` and `..` resolved; none if it would leave the root.
 pub fn join(base: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = base.split('/').filter(|p| !p.is_empty()).collect();
+    let mut joined = String::with_capacity(base.len() + path.len() + 1);
+    let add = |joined: &mut String, part: &str| {
+        if !joined.is_empty() {
+            joined.push('/');
+        }
+        joined.push_str(part);
+    };
+    base.split('/').filter(|part| !part.is_empty()).for_each(|part| add(&mut joined, part));
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
+            ".." if joined.is_empty() => return None,
+            ".." => joined.truncate(joined.rfind('/').unwrap_or(0)),
+            part => add(&mut joined, part),
         }
     }
-    Some(parts.join("/"))
+    Some(joined)
 }
 
 /// Returns true if `path` is `folder` or lies below it.

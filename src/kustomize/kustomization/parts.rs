@@ -26,7 +26,7 @@ pub fn read_field_specs(fields: &Fields<'_>, key: &str, wrong: &mut Wrong) -> Ve
         .into_iter()
         .map(|f| {
             f.only(&["group", "version", "kind", "path", "create"], wrong);
-            FieldSpec::new(read_gvk(&f, wrong), &f.text("path", wrong), f.flag("create", wrong))
+            FieldSpec::new(read_gvk(&f, wrong), f.text("path", wrong), f.flag("create", wrong))
         })
         .collect()
 }

@@ -45,7 +45,7 @@ impl Type {
 pub struct Table {
     /// Sorted by name.
     types: Vec<Type>,
-    /// Sorted by `apiVersion` and kind.
+    /// Sorted by kind, which most often decides alone, and `apiVersion`.
     kinds: Vec<(Cow<'static, str>, Cow<'static, str>, Kind)>,
 }
 
@@ -66,11 +66,11 @@ impl Table {
     }
 
     fn sort_kinds(&mut self) {
-        self.kinds.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        self.kinds.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
     }
 
     fn kind(&self, api_version: &str, kind: &str) -> Option<&Kind> {
-        let at = self.kinds.binary_search_by(|(v, k, _)| (v.as_ref(), k.as_ref()).cmp(&(api_version, kind)));
+        let at = self.kinds.binary_search_by(|(v, k, _)| (k.as_ref(), v.as_ref()).cmp(&(kind, api_version)));
         self.kinds.get(at.ok()?).map(|(_, _, kind)| kind)
     }
 

@@ -5,6 +5,7 @@ use crate::kustomize::gvk::{Gvk, Identified as _};
 use crate::kustomize::resource::{Resource, Step};
 use crate::kustomize::resources::Resources;
 use crate::kustomize::shared::Shared;
+use crate::kustomize::threads::Threads;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -32,14 +33,17 @@ fn set_in(
 ) -> Result<(), String> {
     // For each key, the places where it was new: kustomize puts one node into all of them.
     let mut added: BTreeMap<&str, Vec<Vec<Step>>> = BTreeMap::new();
-    for spec in FieldSpec::choose(specs, &resource.value) {
+    let chosen = FieldSpec::choose(specs, &resource.value);
+    let alone = chosen.len() == 1;
+    for spec in chosen {
         let mut new_keys: Vec<Vec<&str>> = Vec::new();
         let mut set = |field: &mut Value| {
             new_keys.push(set_pairs(field, pairs)?);
             Ok(())
         };
         spec.change_any(&mut resource.value, Make::Map, &mut set)?;
-        if new_keys.iter().all(Vec::is_empty) {
+        // One place has nothing to share.
+        if alone && new_keys.len() == 1 || new_keys.iter().all(Vec::is_empty) {
             continue;
         }
         for (place, keys) in spec.places(&resource.value).into_iter().zip(new_keys) {
@@ -107,7 +111,7 @@ impl NamespaceChange {
             resource.remember_id();
             self.one(resource).map_err(|why| Failure::at(resource, why))?;
         }
-        match resources.duplicate() {
+        match resources.duplicate(Threads::One) {
             Some(id) => {
                 Err(Failure::plain(format!("the namespace `{}` makes two objects one: {id}", self.namespace)))
             }

@@ -11,7 +11,11 @@ use crate::kustomize::gvk::{
 use crate::kustomize::resource::{Previous, Resource};
 use crate::kustomize::resources::Resources;
 use crate::kustomize::text::scalar_text;
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefMutIterator as _, ParallelIterator as _};
+use crate::kustomize::threads::Threads;
+use rayon::iter::{
+    IndexedParallelIterator as _, IntoParallelRefIterator as _, IntoParallelRefMutIterator as _,
+    ParallelIterator as _,
+};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
@@ -95,12 +99,16 @@ struct Directory {
 }
 
 impl Directory {
-    fn of(list: &[Resource]) -> Self {
+    fn of(list: &[Resource], threads: Threads) -> Self {
         let mut directory = Self::default();
         if list.iter().all(|r| r.previous.is_empty()) {
             return directory;
         }
-        directory.all = list.iter().map(Known::of).collect();
+        directory.all = if threads.share(list.len(), AT_ONCE + 1) {
+            list.par_iter().with_min_len(AT_ONCE).map(Known::of).collect()
+        } else {
+            list.iter().map(Known::of).collect()
+        };
         for (i, known) in directory.all.iter().enumerate() {
             for previous in &known.previous {
                 let places = directory.by_previous_name.entry(previous.name.clone()).or_default();
@@ -117,11 +125,16 @@ impl Directory {
 
 /// Rewrites the names in all objects. With `lenient`, objects of which none was renamed are
 /// not looked at; a build looks, because kustomize refuses references without a name.
-pub fn follow(resources: &mut Resources, config: &Config, lenient: bool) -> Result<(), Failure> {
+pub fn follow(
+    resources: &mut Resources,
+    config: &Config,
+    lenient: bool,
+    threads: Threads,
+) -> Result<(), Failure> {
     if lenient && resources.list().iter().all(|r| r.previous.is_empty()) {
         return Ok(());
     }
-    let directory = Directory::of(resources.list());
+    let directory = Directory::of(resources.list(), threads);
     let by_kind = specs_by_kind(config);
     let follow = |(i, resource): (usize, &mut Resource)| {
         let original = resource.original_gvk();
@@ -134,7 +147,7 @@ pub fn follow(resources: &mut Resources, config: &Config, lenient: bool) -> Resu
         )
     };
     let list = resources.keep_ids_mut();
-    if list.len() <= AT_ONCE {
+    if !threads.share(list.len(), AT_ONCE + 1) {
         return list.iter_mut().enumerate().try_for_each(follow);
     }
     // Each object changes by itself; the first failure in their order is the one to report.

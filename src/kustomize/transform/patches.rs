@@ -3,12 +3,13 @@
 use super::Failure;
 use super::json6902::{self, Operation};
 use crate::error::Origin;
-use crate::kustomize::gvk::{Identified as _, ObjectId};
+use crate::kustomize::gvk::{Gvk, Identified as _, ObjectId};
 use crate::kustomize::merge::{Conflict, Merger};
 use crate::kustomize::resource::{Resource, Step, metadata_mut};
 use crate::kustomize::resources::Resources;
 use crate::kustomize::schema::{Field, Table, builtin};
 use crate::kustomize::selector::Selector;
+use crate::kustomize::threads::Threads;
 use crate::suggest::did_you_mean;
 use serde_json::Value;
 
@@ -64,10 +65,19 @@ impl Patch {
         }
         let renamed = self.target.is_some() && (self.allow_name_change || self.allow_kind_change);
         resources.remove(&gone);
-        if renamed && let Some(id) = resources.duplicate() {
+        if renamed && let Some(id) = resources.duplicate(Threads::One) {
             return Err(Failure::plain(format!("the patch makes two objects one: {id}")));
         }
         Ok(places.len())
+    }
+
+    /// Returns false if the type of an object that keeps it rules it out.
+    pub fn may_choose(&self, object: &Value) -> bool {
+        match (&self.target, &self.body) {
+            (Some(target), _) => target.may_choose(object),
+            (None, Body::Json(_)) => true,
+            (None, Body::Merge(patch)) => patch.gvk() == Gvk::new(&object.api_version(), &object.kind()),
+        }
     }
 
     fn places(&self, resources: &mut Resources) -> Result<Vec<usize>, Failure> {
@@ -232,8 +242,10 @@ fn drop_blank(object: &mut Value, path: &[Step], table: &Table) -> bool {
             _ => return true,
         }
     }
+    // An annotation was made a text when it was read.
+    let blank = |there: &Value| there.is_null() || there.as_str() == Some("");
     if let (Step::Key(key), Value::Object(map)) = (last, at)
-        && map.get(key).is_some_and(Value::is_null)
+        && map.get(key).is_some_and(blank)
     {
         map.remove(key);
     }

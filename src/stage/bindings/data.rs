@@ -36,7 +36,7 @@ const PIPELINE: &str = "pipeline";
 /// The data of one subject.
 #[derive(Clone, Debug)]
 pub struct SubjectData {
-    digest: [u8; 32],
+    digest: blake3::Hash,
     checked: Option<[u8; 32]>,
     /// What it is made of, where that waits.
     late: Option<(Value, Pipeline)>,
@@ -80,7 +80,7 @@ impl SubjectData {
     }
 
     /// Returns the hash of what the data is made of: the same hash, the same data.
-    pub fn digest(&self) -> &[u8; 32] {
+    pub fn digest(&self) -> &blake3::Hash {
         &self.digest
     }
 
@@ -100,11 +100,11 @@ fn with_pipeline(mut own: Value, pipeline: Value) -> Value {
 }
 
 /// Returns the hash of data; of a Pipeline its text counts, whether it was read or not.
-fn digest(own: &Value, pipeline: Option<&Pipeline>) -> [u8; 32] {
+fn digest(own: &Value, pipeline: Option<&Pipeline>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(own.to_string().as_bytes());
     if let Some(pipeline) = pipeline {
         hasher.update(b"\0").update(pipeline.digest());
     }
-    *hasher.finalize().as_bytes()
+    hasher.finalize()
 }

@@ -16,6 +16,7 @@ mod whole;
 pub use base::BaseCluster;
 pub use budget::AllowDelete;
 pub use foreign::{Drift, Settlement, wanted};
+#[cfg(test)]
 pub(crate) use index::list_components;
 
 use super::units::Selection;

@@ -19,6 +19,15 @@ use crate::model::unit::ObjectRef;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// Returns true for the types that [`lint`] and [`lint_writers`] judge; they are silent about others.
+pub fn judges(group: &str, kind: &str) -> bool {
+    match group {
+        "redhatcop.redhat.io" | "secrets.hashicorp.com" | "external-secrets.io" | "argoproj.io" => true,
+        "" => kind == "Secret",
+        _ => false,
+    }
+}
+
 /// Returns what is wrong with one object that its schema does not say.
 pub fn lint(object: &Value, at: &Origin) -> Violations {
     let mut found = Found { object, at, violations: Violations::new() };

@@ -8,13 +8,19 @@ use crate::model::values::type_name;
 use crate::template::{Context, Part};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// Fills in the components of a cluster; returns the domains that a broken one holds.
 pub fn place<'d>(cluster: &mut Cluster<'d>, catalog: &'d Catalog) -> Vec<(Domain, Violations)> {
     let mut held = Violations::new();
     for (id, component) in &catalog.components {
         let values = cluster.values.get(id).map_or_else(|| json!({}), |v| v.to_value());
-        let placed = Placed { component, values: Part::new(values), wave: Part::new(json!(component.wave)) };
+        let placed = Placed {
+            component,
+            values: Part::new(values),
+            wave: Part::new(json!(component.wave)),
+            common: OnceLock::new(),
+        };
         match is_enabled(cluster, &placed) {
             Ok(false) => continue,
             Ok(true) => {}

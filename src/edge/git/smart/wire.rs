@@ -82,6 +82,12 @@ impl Wire {
         }
     }
 
+    /// Returns true if the server may refuse a commit that no reference is at, although one
+    /// contains it: Git's own does so over SSH, and not over HTTP.
+    pub(in super::super) fn gives_references_only(&self) -> bool {
+        matches!(self, Wire::Ssh(_))
+    }
+
     /// Ends what was begun and is not gone on with, when the returned value goes.
     pub(in super::super) fn rest_at_end(&self) -> Rest<'_> {
         Rest(self)

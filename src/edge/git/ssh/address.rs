@@ -101,6 +101,12 @@ impl SshAddress {
         format!("{service} {}", quoted(&self.path))
     }
 
+    /// Returns the command that lists the host's keys of the types that are understood.
+    pub(super) fn keyscan(&self) -> String {
+        let port = if self.port == DEFAULT_PORT { String::new() } else { format!(" -p {}", self.port) };
+        format!("ssh-keyscan{port} -t ed25519,ecdsa {}", self.host)
+    }
+
     /// Returns the name under which known_hosts files list the host.
     pub(super) fn known_as(&self) -> String {
         if self.port == DEFAULT_PORT { self.host.clone() } else { format!("[{}]:{}", self.host, self.port) }

@@ -73,8 +73,26 @@ impl Guard {
                 format!("the server shows the host key {name}, which {at} lists as revoked"),
                 vec!["do not trust it; ask the server's operator for its new key".into()],
             ),
+            Verdict::Changed(lines) if !self.is_comparable(&host) => refused(
+                format!(
+                    "the server shows the host key {name}, and {} lists {host} with keys of type {} only, \
+                     which are not understood",
+                    lines.join(", "),
+                    self.known.kinds(&host).join(", ")
+                ),
+                vec![
+                    format!(
+                        "compare {name} with what the server's operator publishes; `{}` lists its keys that are understood",
+                        self.address.keyscan()
+                    ),
+                    format!("if it is the same, add this line beside the old one: {line}"),
+                ],
+            ),
             Verdict::Changed(lines) => refused(
-                self.changed(&host, &name, &lines),
+                format!(
+                    "the host key of {host} is another one: the server shows {name}, and {} lists others",
+                    lines.join(", ")
+                ),
                 vec![
                     format!(
                         "ask the server's operator whether {name} is its key; if not, somebody stands in between"
@@ -106,19 +124,8 @@ impl Guard {
         }
     }
 
-    fn changed(&self, host: &str, name: &str, lines: &[String]) -> String {
-        let kinds = self.known.kinds(host);
-        let lines = lines.join(", ");
-        if kinds.iter().any(|kind| UNDERSTOOD.iter().any(|a| a.as_str() == *kind)) {
-            format!(
-                "the host key of {host} is another one: the server shows {name}, and {lines} lists others"
-            )
-        } else {
-            format!(
-                "the server shows the host key {name}, and {lines} lists {host} with keys of type {} only, \
-                 which are not understood",
-                kinds.join(", ")
-            )
-        }
+    /// Returns true if the host is listed with a key of a type that is understood.
+    fn is_comparable(&self, host: &str) -> bool {
+        self.known.kinds(host).iter().any(|kind| UNDERSTOOD.iter().any(|a| a.as_str() == *kind))
     }
 }

@@ -110,7 +110,7 @@ fn not_opened(trouble: Trouble) -> Failure {
                 "the server has host keys of type {} only, and Ed25519 and ECDSA are understood",
                 clean(&theirs.join(", "))
             ),
-            "use the https:// address of the repository with a token",
+            "use the https:// address of the repository with a token, or give the server an Ed25519 host key",
         ),
         Trouble::Ssh(russh::Error::NoCommonAlgo { kind, theirs, .. }) => Failure::denied(
             Mender::Server,
