@@ -374,6 +374,19 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_folders_has_the_id_of_the_same_files() {
+        let file = |text: &[u8]| ObjectId::of_blob(text);
+        let whole = folder_id([("a/x", file(b"1")), ("a-b/x", file(b"2")), ("a.yaml", file(b"3"))]);
+        let inner = |text: &[u8]| folder_id([("x", file(text))]).unwrap();
+        let entries = [
+            ("a/".to_owned(), (true, inner(b"1"))),
+            ("a-b/".to_owned(), (true, inner(b"2"))),
+            ("a.yaml".to_owned(), (false, file(b"3"))),
+        ];
+        assert_eq!(Some(tree_id(&entries.into())), whole);
+    }
+
+    #[test]
     fn a_folder_has_the_id_that_git_gives_it() {
         // git init; printf a > b.yaml; mkdir b b-c; printf b > b/x; printf c > b-c/y; git add .; git write-tree
         let files = [("b.yaml", b"a"), ("b/x", b"b"), ("b-c/y", b"c")];

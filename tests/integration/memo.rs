@@ -147,6 +147,18 @@ fn an_empty_cache_is_filled_once_while_the_units_are_rendered() {
 }
 
 #[test]
+fn a_server_that_is_away_while_the_units_are_rendered_is_said_once() {
+    let fleet = Fleet::of(&["a"]);
+    fleet.component("notes", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n");
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let cache = fleet.beside("cache").display().to_string();
+    let url = format!("http://127.0.0.1:{port}/gitops.git");
+    let ran = fleet.call(&["run"], &["--once", "--repo", &url, "--cache", &cache]).run().exits(3);
+    assert_eq!(ran.stderr.matches("cannot read the branches of").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
 fn what_is_damaged_or_lies_in_the_cache_changes_no_byte() {
     let scene = Scene::delivered();
     let good = std::fs::read(scene.checked()).expect("the file");
