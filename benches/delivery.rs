@@ -28,6 +28,7 @@ mod support {
 }
 
 use hydrant::config::{DeliveryRequest, RenderRequest};
+use hydrant::delivery;
 use hydrant::edge::git::{GitSettings, Remote, Repository, Signature};
 use hydrant::edge::memo::DiskMemo;
 use hydrant::model::tree::{Edit, NoTree};
@@ -146,7 +147,7 @@ impl Scene {
         let who = Signature { name: "Bench".into(), email: "b@example.org".into(), seconds: 0, offset: 0 };
         timed(|| {
             let edits: Vec<Edit> =
-                reconcile::compare(&definitions, &fleet, &target, &to, &NoTree, &request).unwrap().edits;
+                delivery::compare(&definitions, &fleet, &target, &to, &NoTree, &request).unwrap().edits;
             let commit = repository.commit(None, &edits, "bench", &who).unwrap();
             repository.push(commit, "main", None).unwrap();
         })

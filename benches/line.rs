@@ -12,6 +12,7 @@ use divan::counter::ItemsCount;
 use fleet::Size;
 use hydrant::config::{DeliveryRequest, RenderRequest};
 use hydrant::definition::Definitions;
+use hydrant::delivery;
 use hydrant::edge::git::{GitSettings, Remote, Repository, Signature};
 use hydrant::model::fleet::{Destination, Fleet};
 use hydrant::model::target::TargetState;
@@ -139,7 +140,7 @@ fn compare(
 ) -> Vec<Edit> {
     let to: Destination = target.homes.values().next().expect("a cluster has a home").clone();
     let request = DeliveryRequest { render: request.clone(), ..DeliveryRequest::default() };
-    let changes = reconcile::compare(definitions, fleet, target, &to, &NoTree, &request);
+    let changes = delivery::compare(definitions, fleet, target, &to, &NoTree, &request);
     changes.expect("an empty tree can be read").edits
 }
 

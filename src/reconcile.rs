@@ -12,15 +12,13 @@ use crate::edge::embedded::{builtin, renderer};
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
 use crate::message;
-use crate::model::fleet::{Destination, Fleet, Scope};
-use crate::model::id::{ClusterId, Domain, SubjectId, UnitId};
-use crate::model::target::{ChangeSet, ClusterTarget, TargetState};
-use crate::model::tree::BaseTree;
+use crate::model::fleet::Fleet;
+use crate::model::id::{Domain, SubjectId, UnitId};
+use crate::model::target::{ClusterTarget, TargetState};
 use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
 use crate::stage::bindings::{Checked, Subjects};
-use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::types::Types;
 use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
 use crate::stage::{form, gather, lot, overlay, render, resolve, validate};
@@ -275,10 +273,10 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         scope.spawn(|| delivery::fetch_ahead(&fleet, &definitions.settings.git, request, tools.stop));
         hydrate(&fleet, &request.render.pick, tools)
     })?;
-    hold_undeliverable(&definitions, &fleet, &mut target, request);
+    delivery::hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
-    for to in destinations(&fleet, &mut target, request) {
+    for to in delivery::destinations(&fleet, &mut target, request) {
         let follower =
             argocd.as_ref().filter(|settings| follow::is_configured(settings)).map(|settings| Follower {
                 fleet: &fleet,
@@ -338,114 +336,4 @@ pub fn add_held_clusters(report: &mut Report, target: &TargetState) {
         }
     }
     report.clusters.sort_by(|a, b| (&a.env, &a.cluster).cmp(&(&b.env, &b.cluster)));
-}
-
-/// Holds clusters that cannot be delivered to: their reference is no branch, or no forge takes
-/// their merge requests.
-fn hold_undeliverable(
-    definitions: &Definitions,
-    fleet: &Fleet<'_>,
-    target: &mut TargetState,
-    request: &DeliveryRequest,
-) {
-    for cluster in &fleet.clusters {
-        let mut why = Violations::new();
-        if let Some(message) = resolve::not_a_branch(&cluster.destination.branch) {
-            let v = Violation::error(format!("nothing can be delivered there: {message}"));
-            why.push(v.at(cluster.at.clone()).key("gitops.repo_ref").hint("name a branch"));
-        }
-        if let Some(env) = &cluster.destination.proposes {
-            let repo = request.repo.as_ref().unwrap_or(&cluster.destination.repo);
-            why.extend(delivery::forge_of(&definitions.settings, env, repo).err());
-        }
-        if !why.is_empty() && target.homes.contains_key(&cluster.id) {
-            target.held.entry(Domain::cluster(cluster.id.clone())).or_default().extend(why);
-        }
-    }
-}
-
-/// Returns where the run delivers, after `--repo` and `--branch`; the rendered bytes do not follow
-/// them. Besides the clusters' own, what `destinations:` lists, and for an environment with merge
-/// requests that has no cluster left every branch: its last cluster may have left there.
-pub fn destinations(
-    fleet: &Fleet<'_>,
-    target: &mut TargetState,
-    request: &DeliveryRequest,
-) -> Vec<Destination> {
-    let mut all = BTreeSet::new();
-    let effective = |to: &Destination| Destination {
-        repo: request.repo.clone().unwrap_or_else(|| to.repo.clone()),
-        branch: request.branch.clone().unwrap_or_else(|| to.branch.clone()),
-        proposes: to.proposes.clone(),
-    };
-    for cluster in &fleet.clusters {
-        // Destinations of held clusters are looked at too: other clusters may have left there.
-        let to = effective(&cluster.destination);
-        if let Some(home) = target.homes.get_mut(&cluster.id) {
-            *home = to.clone();
-            all.insert(to);
-        }
-    }
-    if request.render.pick.judges_departures() {
-        all.extend(fleet.listed.iter().map(effective));
-        let abandoned =
-            fleet.proposing.iter().filter(|env| !fleet.clusters.iter().any(|c| c.id.env == **env));
-        let branches: Vec<Destination> = all.iter().cloned().collect();
-        for env in abandoned {
-            all.extend(branches.iter().map(|to| Destination { proposes: Some(env.clone()), ..to.clone() }));
-        }
-    }
-    // What is proposed for an environment is only touched by runs about it.
-    let pick = &request.render.pick.envs;
-    all.retain(|to| to.proposes.as_ref().is_none_or(|env| pick.is_empty() || pick.contains(env)));
-    all.into_iter().collect()
-}
-
-/// Returns the identities of all cluster files that could be read.
-pub fn known_ids(definitions: &Definitions) -> Vec<ClusterId> {
-    definitions.clusters.iter().map(|c| c.file.id()).collect()
-}
-
-/// Returns the rules of a diff.
-pub fn rules<'a>(
-    fleet: &'a Fleet<'_>,
-    pick: &'a Selection,
-    scope: Scope<'a>,
-    allow_delete: &'a AllowDelete,
-    known_ids: &'a [ClusterId],
-    request: &'a DeliveryRequest,
-) -> Rules<'a> {
-    Rules {
-        fleet: &fleet.name,
-        path: &fleet.path,
-        pick,
-        scope,
-        may_delete: fleet.may_delete,
-        known_clusters: &fleet.known_clusters,
-        known_ids,
-        allow_delete,
-        adopt: &request.adopt,
-        release: &request.release,
-        settlement: None,
-        grafts: false,
-    }
-}
-
-/// Compares a target with any tree: what `render` does. A folder is about all environments, a
-/// branch about those that are delivered to it in the destination's way.
-///
-/// # Errors
-/// A tree that cannot be read.
-pub fn compare(
-    definitions: &Definitions,
-    fleet: &Fleet<'_>,
-    target: &TargetState,
-    to: &Destination,
-    base: &dyn BaseTree,
-    request: &DeliveryRequest,
-) -> Result<ChangeSet> {
-    let allow = request.allowed(&definitions.settings.allow_delete);
-    let known_ids = known_ids(definitions);
-    let scope = if to.branch.is_empty() { Scope::default() } else { fleet.scope(to) };
-    diff(target, to, base, &rules(fleet, &request.render.pick, scope, &allow, &known_ids, request))
 }

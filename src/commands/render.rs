@@ -2,6 +2,7 @@
 
 use super::{delivery, show, types, write_report};
 use crate::cli::{DiffFormat, RenderArgs};
+use crate::delivery;
 use crate::edge::folder::Folder;
 use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::error::{Result, Violation};
@@ -46,18 +47,18 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
         let mut folder = Folder::open(dir)?;
         let to = Destination { repo: dir.display().to_string(), branch: String::new(), proposes: None };
         target.homes.values_mut().for_each(|home| *home = to.clone());
-        let changes = reconcile::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
+        let changes = delivery::compare(&definitions, &fleet, &target, &to, &folder, &request)?;
         folder.apply(&changes.edits)?;
         record(&mut report, &changes, &mut differs, Status::Delivered);
         let edits = changes.edits.len();
         super::print(&format!("{} file(s) written or removed in {}\n", edits, dir.display()))?;
     } else {
-        for to in reconcile::destinations(&fleet, &mut target, &request) {
+        for to in delivery::destinations(&fleet, &mut target, &request) {
             let repository = open(&to, &request.git_with(&definitions.settings.git), &mut report);
             let tree = repository.as_ref().map(|(r, head)| r.tree(*head)).transpose()?;
             let nothing = NoTree;
             let base: &dyn BaseTree = tree.as_ref().map_or(&nothing, |t| t);
-            let changes = reconcile::compare(&definitions, &fleet, &target, &to, base, &request)?;
+            let changes = delivery::compare(&definitions, &fleet, &target, &to, base, &request)?;
             record(&mut report, &changes, &mut differs, Status::Differs);
             print_changes(args.format, &changes, base)?;
         }

@@ -3,6 +3,7 @@
 
 use crate::cli::StatusArgs;
 use crate::config::DeliveryRequest;
+use crate::delivery;
 use crate::edge::argocd::client::Client;
 use crate::edge::argocd::clock::SystemClock;
 use crate::edge::argocd::settings::{ArgoSettings, Env, RawArgoSettings, ServerSettings};
@@ -52,7 +53,7 @@ pub fn statuses(request: &DeliveryRequest, tools: &Tools<'_>, env: Env<'_>) -> R
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, tools)?;
     let git = request.git_with(&definitions.settings.git);
     let mut sight = Sight::new();
-    for to in reconcile::destinations(&fleet, &mut target, request) {
+    for to in delivery::destinations(&fleet, &mut target, request) {
         let opened = open(&to, &git);
         let tree = match &opened {
             Some((repository, Some(head))) => {

@@ -5,7 +5,7 @@ use super::{delivery, print, wish};
 use crate::audit::{self, AuditFilter};
 use crate::cli::{AuditArgs, OperationArgs, StrategyArg, SyncArgs, SyncFormat};
 use crate::config::DeliveryRequest;
-use crate::delivery::{blank, signature};
+use crate::delivery::{self, blank, signature};
 use crate::edge::git::{Commit, NOTES, Note, Remote, Repository, Signature, Tip};
 use crate::error::{Error, ErrorKind, Result, Violations};
 use crate::follow::{self, Follower, PushedBranch, Wish};
@@ -39,7 +39,7 @@ pub fn run(args: &SyncArgs, quiet: bool) -> Result<u8> {
     let tools =
         Tools { memo: &memo, progress: &Shown::new(quiet), stop: &stop, sync: None, types: None, quiet };
     let mut target = reconcile::hydrate(&fleet, &request.render.pick, &tools)?;
-    let all = reconcile::destinations(&fleet, &mut target, &request);
+    let all = delivery::destinations(&fleet, &mut target, &request);
     let follower = Follower {
         fleet: &fleet,
         target: &target,

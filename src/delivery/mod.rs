@@ -5,6 +5,8 @@ mod ahead;
 mod allowed;
 mod asking;
 mod commit;
+mod compare;
+mod destinations;
 mod follow;
 mod propose;
 mod record;
@@ -13,6 +15,9 @@ mod settle;
 
 pub use ahead::fetch_ahead;
 pub use commit::signature;
+pub use compare::compare;
+use compare::{known_ids, rules};
+pub use destinations::{destinations, hold_undeliverable};
 pub use propose::forge_of;
 pub use record::blank;
 
@@ -32,7 +37,6 @@ use crate::model::id::{ClusterId, SubjectId};
 use crate::model::target::{ChangeSet, RolledBack, TargetState};
 use crate::model::tree::BaseTree;
 use crate::owed;
-use crate::reconcile::{known_ids, rules};
 use crate::report::{DestinationReport, Report, RequestReport, RequestState, Said, Status};
 use crate::stage::diff::{Drift, Rules, folder_of};
 use crate::stop::{Stop, StoppingClock};

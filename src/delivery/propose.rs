@@ -3,6 +3,7 @@
 //! became of the request before.
 
 use super::allowed::Allowed;
+use super::compare::{known_ids, rules};
 use super::request::{WITHDRAWN, marked};
 use super::settle::Past;
 use super::{Delivered, Run};
@@ -19,7 +20,6 @@ use crate::model::id::ClusterId;
 use crate::model::settings::Settings;
 use crate::model::target::ChangeSet;
 use crate::model::tree::{BaseTree, Edit, EntryKind, ObjectId, join};
-use crate::reconcile::{known_ids, rules};
 use crate::report::proposal_branch;
 use crate::stage::diff::{AllowDelete, Rules, folder_of, wanted};
 use crate::stop::{Stop, StoppingClock};
