@@ -26,7 +26,7 @@ impl Trailers {
             fleet: fleet.name.clone(),
             source: one_line(&definitions.source.name),
             source_commit: definitions.source.commit.clone(),
-            inputs: inputs(&definitions.fleet, builtin),
+            inputs: definitions.inputs.get_or_init(|| inputs(&definitions.fleet, builtin)).clone(),
             more: Vec::new(),
         }
     }

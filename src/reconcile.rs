@@ -11,6 +11,7 @@ use crate::delivery;
 use crate::edge::embedded::{builtin, renderer};
 use crate::error::{Error, Result, Violation, Violations};
 use crate::follow::{self, Follower, Wish};
+use crate::message;
 use crate::model::fleet::{Destination, Fleet, Scope};
 use crate::model::id::{ClusterId, Domain, SubjectId, UnitId};
 use crate::model::target::{ChangeSet, ClusterTarget, TargetState};
@@ -18,7 +19,7 @@ use crate::model::tree::BaseTree;
 use crate::model::unit::{Hydrated, Memo, NoMemo, RenderUnit};
 use crate::report::{Report, Said, Status};
 use crate::shortcut;
-use crate::stage::bindings::Subjects;
+use crate::stage::bindings::{Checked, Subjects};
 use crate::stage::diff::{AllowDelete, Rules, diff};
 use crate::stage::types::Types;
 use crate::stage::units::{PlannedLot, Prepared, Selection, lots};
@@ -82,8 +83,9 @@ pub fn fleet<'d>(definitions: &'d Definitions, pick: &Selection) -> Result<Fleet
 }
 
 /// Resolves the bindings of a fleet, and lets their documents go: nobody asks these thousands again.
-pub fn subjects(definitions: &mut Definitions) -> Subjects {
-    let subjects = resolve::resolve_subjects(definitions);
+/// What is known to be `checked` is not read again.
+pub fn subjects(definitions: &mut Definitions, checked: Arc<Checked>) -> Subjects {
+    let subjects = resolve::resolve_subjects(definitions, checked);
     definitions.bindings.documents = Vec::new();
     subjects
 }
@@ -252,20 +254,27 @@ pub fn run(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
 
 fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
     let (tree, source) = request.render.fleet.load()?;
-    let key = shortcut::key(&tree, request, tools.sync);
+    let inputs = message::inputs(&tree, builtin());
+    let key = shortcut::key(&tree, &inputs, request, tools.sync);
     if let Some(report) = key.as_deref().and_then(|key| shortcut::unchanged(key, request, tools.stop)) {
         return Ok(report);
     }
     let mut definitions = defined(tree, source, &request.render)?;
-    let subjects = subjects(&mut definitions);
-    let fleet = fleet_with(&definitions, subjects, &request.render.pick)?;
+    definitions.inputs = inputs.into();
+    tools.memo.begin(definitions.settings.fleet_name());
+    let subjects = subjects(&mut definitions, tools.memo.checked());
+    tools.memo.keep_checked(subjects.checked());
+    let mut fleet = fleet_with(&definitions, subjects, &request.render.pick)?;
     let argocd = match tools.sync {
         Some(_) => {
             Some(follow::settings(&definitions.settings.argocd, &fleet, &|name| std::env::var(name).ok())?)
         }
         None => None,
     };
-    let mut target = hydrate(&fleet, &request.render.pick, tools)?;
+    let mut target = std::thread::scope(|scope| {
+        scope.spawn(|| delivery::fetch_ahead(&fleet, &definitions.settings.git, request, tools.stop));
+        hydrate(&fleet, &request.render.pick, tools)
+    })?;
     hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
@@ -292,13 +301,21 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         let trees = std::mem::take(&mut report.trees);
         shortcut::keep(&key, &report, trees, request, &definitions.settings.git);
     }
+    let views: Vec<_> = fleet.clusters.iter_mut().map(|c| std::mem::take(&mut c.subjects)).collect();
+    free_later((target, views, std::mem::take(&mut fleet.subjects)));
     Ok(report)
+}
+
+/// Frees what is large on a thread of its own: a process that ends does not wait for it.
+fn free_later(what: impl Send + 'static) {
+    // Without a thread it is freed here.
+    let _ = std::thread::Builder::new().spawn(move || drop(what));
 }
 
 /// Starts a report with what is held and noticed.
 pub fn start_report(fleet: &Fleet<'_>, target: &TargetState) -> Report {
     let mut report = Report::new(&fleet.name);
-    report.units = target.clusters.values().map(ClusterTarget::count).sum();
+    report.units = target.clusters.values().map(ClusterTarget::units).sum();
     if !fleet.failed.is_empty() {
         report.hold(None, &fleet.failed);
     }

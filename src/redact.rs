@@ -109,6 +109,10 @@ const SHORTEST: usize = 15;
 
 /// Cheap tests that must hold before any shape can match; most texts fail them all.
 fn may_match(text: &str) -> bool {
+    // `a://:b@`
+    if text.len() < 7 {
+        return false;
+    }
     use signs::{AT, BLANK, CAPITAL_A, CAPITAL_K, COLON, EQUALS, JOINS, W};
     // One pass tells which of the marks below are worth looking for.
     let seen = text.bytes().fold(0, |seen, byte| seen | signs::OF[usize::from(byte)]);

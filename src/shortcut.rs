@@ -3,11 +3,10 @@
 use crate::config::DeliveryRequest;
 use crate::definition::tree::Tree;
 use crate::edge::clean::{CleanCluster, CleanRun};
-use crate::edge::embedded::{builtin, renderer};
+use crate::edge::embedded::renderer;
 use crate::edge::git::{GitSettings, Remote, Repository, Tip};
 use crate::error::Result;
 use crate::follow::Wish;
-use crate::message;
 use crate::model::id::ClusterId;
 use crate::model::settings::RepositorySettings;
 use crate::model::tree::BaseTree as _;
@@ -16,9 +15,9 @@ use crate::stop::{Stop, StoppingClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Returns the key of a run: everything that it read and was told. None if something could
+/// Returns the key of a run: everything that it read (`inputs` is the digest of that) and was told. None if something could
 /// not be read, or if it was told something that a second run would not repeat.
-pub fn key(tree: &Tree, request: &DeliveryRequest, sync: Option<&Wish>) -> Option<String> {
+pub fn key(tree: &Tree, inputs: &str, request: &DeliveryRequest, sync: Option<&Wish>) -> Option<String> {
     let once = request.adopt.is_empty()
         && request.release.is_empty()
         && request.allow_delete.is_empty()
@@ -37,9 +36,7 @@ pub fn key(tree: &Tree, request: &DeliveryRequest, sync: Option<&Wish>) -> Optio
         sync.map(|wish| (wish.wait, wish.dry_run)),
     );
     let mut hasher = blake3::Hasher::new();
-    for part in
-        [renderer(), message::inputs(tree, builtin()), format!("{told:?}"), format!("{:?}", request.drift)]
-    {
+    for part in [&renderer(), inputs, &format!("{told:?}"), &format!("{:?}", request.drift)] {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
     Some(hasher.finalize().to_hex().to_string())

@@ -1,6 +1,7 @@
 //! Ends a run at a safe point: SIGTERM and SIGINT set a flag that long work looks at.
 
 use crate::edge::git::{Clock, SystemClock};
+use crate::edge::net::block_on;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,9 +22,8 @@ impl Stop {
         let stop = Self::default();
         let setter = stop.clone();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let Ok(runtime) = runtime else { return };
-            runtime.block_on(async {
+            // Without a runtime the signals end the process as they always do.
+            let _ = block_on(async {
                 let (Ok(mut terminate), Ok(mut interrupt)) =
                     (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
                 else {

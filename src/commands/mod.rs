@@ -29,6 +29,7 @@ use crate::model::sync::WaitFor;
 use crate::model::unit::{Hydrated, Memo, NoMemo, UnitKey};
 use crate::redact::Secret;
 use crate::report::Report;
+use crate::stage::bindings::Checked;
 use crate::stage::types::Types;
 use crate::stage::units::Selection;
 use crate::telemetry;
@@ -221,6 +222,14 @@ impl Memo for AnyMemo {
 
     fn keep(&self, key: Option<&LotKey>, lot: Lot) -> Lot {
         self.inner().keep(key, lot)
+    }
+
+    fn checked(&self) -> Arc<Checked> {
+        self.inner().checked()
+    }
+
+    fn keep_checked(&self, checked: Checked) {
+        self.inner().keep_checked(checked);
     }
 
     fn is_damaged(&self) -> bool {

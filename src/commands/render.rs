@@ -14,6 +14,7 @@ use crate::reconcile::{self, Tools};
 use crate::report::{Report, Said, Status};
 use crate::stop::Stop;
 use crate::telemetry::{Shown, colours_on_stdout};
+use std::sync::Arc;
 
 /// Renders and shows or writes.
 ///
@@ -23,7 +24,7 @@ pub fn run(args: &RenderArgs, quiet: bool) -> Result<u8> {
     let request = delivery(&args.fleet, &args.destination, None)?;
     let types = types(args.crds.as_deref())?;
     let mut definitions = reconcile::definitions(&request.render)?;
-    let subjects = reconcile::subjects(&mut definitions);
+    let subjects = reconcile::subjects(&mut definitions, Arc::default());
     let fleet = reconcile::fleet_with(&definitions, subjects, &request.render.pick)?;
     let memo = super::memo(&request);
     let mut target = reconcile::hydrate(

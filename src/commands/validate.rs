@@ -9,6 +9,7 @@ use crate::report::Status;
 use crate::stage::resolve::not_a_branch;
 use crate::stop::Stop;
 use crate::telemetry::Shown;
+use std::sync::Arc;
 
 /// Checks a fleet.
 ///
@@ -18,7 +19,7 @@ pub fn run(args: &ValidateArgs, quiet: bool) -> Result<u8> {
     let request = super::rendering(&args.fleet)?;
     let types = types(args.crds.as_deref())?;
     let mut definitions = reconcile::definitions(&request)?;
-    let subjects = reconcile::subjects(&mut definitions);
+    let subjects = reconcile::subjects(&mut definitions, Arc::default());
     let mut fleet = reconcile::fleet_with(&definitions, subjects, &request.pick)?;
     for cluster in &fleet.clusters {
         if let Some(message) = not_a_branch(&cluster.destination.branch) {

@@ -18,6 +18,7 @@ use bindings::BindingFiles;
 use catalog::Catalog;
 use clusters::ClusterDefinition;
 use overlays::Environments;
+use std::sync::OnceLock;
 use tree::Tree;
 
 /// A file, or a document of one, that says nothing we can use.
@@ -59,6 +60,8 @@ pub struct Definitions {
     pub notices: Violations,
     /// Where the fleet came from.
     pub source: Source,
+    /// The digest of every input byte, once somebody asked for it.
+    pub inputs: OnceLock<String>,
 }
 
 /// How strict the reading is.
@@ -94,5 +97,6 @@ pub fn define(
         fleet,
         notices,
         source,
+        inputs: OnceLock::new(),
     })
 }

@@ -1,6 +1,7 @@
 //! Delivers to one destination: settles what others did there, diffs, publishes, and says
 //! what became of it.
 
+mod ahead;
 mod allowed;
 mod asking;
 mod commit;
@@ -10,6 +11,7 @@ mod record;
 mod request;
 mod settle;
 
+pub use ahead::fetch_ahead;
 pub use commit::signature;
 pub use propose::forge_of;
 pub use record::blank;

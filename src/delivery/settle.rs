@@ -78,10 +78,27 @@ impl Run<'_> {
         rules: &Rules<'_>,
         proposals: &[Commit],
     ) -> Result<Past> {
+        let apart = !self.fleet.proposing.is_empty();
+        let past = self.settle_all(repository, head, base, rules, proposals, apart)?;
+        // Environments that are delivered alike now may not have been until now.
+        if !apart && past.groups.iter().any(Settlements::is_about_some) {
+            return self.settle_all(repository, head, base, rules, proposals, true);
+        }
+        Ok(past)
+    }
+
+    fn settle_all(
+        &self,
+        repository: &Repository,
+        head: &Commit,
+        base: &dyn BaseTree,
+        rules: &Rules<'_>,
+        proposals: &[Commit],
+        apart: bool,
+    ) -> Result<Past> {
         let here = rules.known_ids.iter().filter(|id| rules.scope.takes(&id.env));
         let mut groups: BTreeMap<Option<&str>, Vec<&ClusterId>> = BTreeMap::new();
         for id in here {
-            let apart = !self.fleet.proposing.is_empty();
             groups.entry(apart.then_some(id.env.as_str())).or_default().push(id);
         }
         let mut past = Past::default();

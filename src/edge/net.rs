@@ -3,6 +3,7 @@
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use std::error::Error;
+use std::io;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -57,29 +58,37 @@ pub(super) enum Halted {
     Late(String),
 }
 
-/// Makes a call in a small runtime of its own, for `deadline` at most. It blocks, so it is
-/// for a thread that is in no runtime.
+/// Does something in a small runtime of its own. It blocks, so it is for a thread that is in
+/// no runtime.
+///
+/// # Errors
+/// A system that gives no runtime.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // What the work owns ends here, which tells its readers that there is no more.
+    let done = runtime.block_on(work);
+    // Not waited for: a name server may take its time to answer a question nobody asks any more.
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+/// Makes a call, for `deadline` at most.
+pub(super) async fn in_time<T, E: From<Halted>>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Halted::Late(format!("no complete answer within {} s", deadline.as_secs_f32())).into()),
+    }
+}
+
+/// Makes a call as [`block_on`] does, for `deadline` at most.
 pub(super) fn in_runtime<T, E: From<Halted>>(
     deadline: Duration,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Halted::Unable(e.to_string()))?;
-    // What the call owns ends with this block, which tells its readers that there is no more.
-    let outcome = runtime.block_on(async {
-        match tokio::time::timeout(deadline, call).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let late = format!("no complete answer within {} s", deadline.as_secs_f32());
-                Err(Halted::Late(late).into())
-            }
-        }
-    });
-    // Not waited for: a name server may take its time to answer a question nobody asks any more.
-    runtime.shutdown_background();
-    outcome
+    block_on(in_time(deadline, call)).map_err(|e| Halted::Unable(e.to_string()))?
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::platform::{Argocd, Vault};
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
-use crate::template::{self, Part};
-use serde_json::Value;
+use crate::stage::bindings::SubjectData;
+use crate::template::Part;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -105,35 +105,38 @@ pub struct Cluster<'d> {
 #[derive(Debug)]
 pub struct SubjectView {
     /// By the name that templates use.
-    parts: Vec<(&'static str, Arc<Value>)>,
-    digests: OnceLock<Vec<blake3::Hash>>,
+    parts: Vec<(&'static str, Arc<SubjectData>)>,
+    digest: OnceLock<blake3::Hash>,
 }
 
 impl SubjectView {
     /// Returns the view of these parts.
-    pub fn new(parts: Vec<(&'static str, Arc<Value>)>) -> Self {
-        Self { parts, digests: OnceLock::new() }
+    pub fn new(parts: Vec<(&'static str, Arc<SubjectData>)>) -> Self {
+        Self { parts, digest: OnceLock::new() }
     }
 
-    /// Returns the digests of the parts, computed once for all clusters.
-    fn digests(&self) -> &[blake3::Hash] {
-        self.digests.get_or_init(|| self.parts.iter().map(|(_, data)| template::digest(data)).collect())
-    }
-
-    /// Returns the digest of all the data.
-    pub fn digest(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        for ((name, _), digest) in self.parts.iter().zip(self.digests()) {
-            hasher.update(&(name.len() as u64).to_le_bytes());
-            hasher.update(name.as_bytes()).update(digest.as_bytes());
-        }
-        hasher.finalize()
+    /// Returns the digest of the data, computed once for all clusters.
+    pub fn digest(&self) -> &blake3::Hash {
+        self.digest.get_or_init(|| {
+            let mut hasher = blake3::Hasher::new();
+            for (name, data) in &self.parts {
+                hasher.update(&(name.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes()).update(data.digest().as_bytes());
+            }
+            hasher.finalize()
+        })
     }
 
     /// Returns the parts, prepared for templates.
-    pub fn prepared(&self) -> Vec<(&'static str, Part)> {
-        let parts = self.parts.iter().zip(self.digests());
-        parts.map(|((name, data), digest)| (*name, Part::known(data.clone(), *digest))).collect()
+    ///
+    /// # Errors
+    /// A text that gives faults, although it was known to be without.
+    pub fn prepared(&self) -> Result<Vec<(&'static str, Part)>, Violations> {
+        let part = |(name, data): &(&'static str, Arc<SubjectData>)| {
+            let value = data.value().map_err(Clone::clone)?;
+            Ok((*name, Part::known(value.clone(), *data.digest())))
+        };
+        self.parts.iter().map(part).collect()
     }
 }
 

@@ -4,8 +4,8 @@
 use super::id::{ClusterId, Part, SubjectId, UnitId};
 use super::overlay::Matches;
 use super::tree::ObjectId;
-use super::unit::Hydrated;
-use crate::error::{Result, Violations};
+use super::unit::{Hydrated, ObjectRef, UnitKey};
+use crate::error::{Origin, Result, Violations};
 use std::fmt;
 use std::sync::Arc;
 
@@ -82,13 +82,12 @@ impl Lot {
         Self { cluster, subject, summary, bytes: Bytes::Stored(place) }
     }
 
-    /// Lets its files go, for a run that only tells what is wrong; what they hold stays known.
+    /// Lets its files go, for a run that only tells what is wrong. The identities of its objects stay
+    /// known, in little room.
     pub fn without_files(self) -> Self {
-        let Bytes::Here(units) = self.bytes else { return self };
-        let bare =
-            |(id, hydrated)| (id, Arc::new(Hydrated { files: Vec::new(), ..Arc::unwrap_or_clone(hydrated) }));
-        let units = Arc::unwrap_or_clone(units).into_iter().map(bare).collect();
-        Self { bytes: Bytes::Here(Arc::new(units)), ..self }
+        let Bytes::Here(units) = &self.bytes else { return self };
+        let Some(kept) = Identities::of(units) else { return self };
+        Self { bytes: Bytes::Stored(Arc::new(kept)), ..self }
     }
 
     /// Returns the units; they are read each time if they lie elsewhere.
@@ -131,8 +130,114 @@ impl Lot {
     }
 }
 
+/// The identities of a lot's objects, without what their units print.
+struct Identities {
+    /// Of each unit: its key, and how many objects it has.
+    units: Vec<(UnitKey, usize)>,
+    /// Group, kind, namespace and name of each object, each with a line break after it.
+    texts: Box<str>,
+    /// Where each is made.
+    origins: Vec<Origin>,
+}
+
+impl Identities {
+    /// Returns those of some units; `None` if one cannot be told from two.
+    fn of(units: &Units) -> Option<Self> {
+        let objects = || units.iter().flat_map(|(_, hydrated)| &hydrated.objects);
+        let mut texts = String::with_capacity(objects().count() * 96);
+        for part in objects().flat_map(|(o, _)| [&o.group, &o.kind, &o.namespace, &o.name]) {
+            if part.contains(END) {
+                return None;
+            }
+            texts.push_str(part);
+            texts.push(END);
+        }
+        Some(Self {
+            units: units.iter().map(|(_, hydrated)| (hydrated.key, hydrated.objects.len())).collect(),
+            texts: texts.into(),
+            origins: objects().map(|(_, at)| at.clone()).collect(),
+        })
+    }
+}
+
+/// Ends each part of an identity.
+const END: char = '\n';
+
+impl Stored for Identities {
+    fn units(&self, lot: &Lot) -> Result<Units> {
+        let mut texts = self.texts.split(END).map(str::to_owned);
+        let mut origins = self.origins.iter();
+        let mut object = || {
+            let (group, kind) = (texts.next()?, texts.next()?);
+            let (namespace, name) = (texts.next()?, texts.next()?);
+            Some((ObjectRef { group, kind, namespace, name }, origins.next()?.clone()))
+        };
+        let units = lot.ids().zip(&self.units).map(|(id, (key, count))| {
+            let objects = (0..*count).map_while(|_| object()).collect();
+            let (files, matched, warnings) = (Vec::new(), Matches::default(), Violations::new());
+            (id, Arc::new(Hydrated { key: *key, files, objects, matched, warnings }))
+        });
+        Ok(units.collect())
+    }
+}
+
 impl fmt::Debug for Lot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}: {:?}", self.subject, self.cluster, self.summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::Layer;
+
+    fn lot(kinds: &[&str]) -> Lot {
+        let cluster = ClusterId { env: "prod".into(), name: "c".into() };
+        let objects = |n: usize| {
+            kinds.iter().take(n).enumerate().map(|(i, kind)| {
+                let (group, namespace) = ("apps".into(), String::new());
+                let name = format!("o{i}");
+                let object = ObjectRef { group, kind: (*kind).into(), namespace, name };
+                (object, Origin::at("t.yaml", i as u32 + 1, 0))
+            })
+        };
+        let units: Units = (0..=kinds.len())
+            .map(|n| {
+                let part = Part::Manifests { layer: Layer::Tenants, component: format!("c{n}") };
+                let id = UnitId { cluster: cluster.clone(), subject: SubjectId::Cluster, part };
+                let files = vec![super::super::unit::File::new(format!("f{n}"), vec![1])];
+                let key = UnitKey([n as u8; 32]);
+                let (matched, warnings) = (Matches::default(), Violations::new());
+                (id, Arc::new(Hydrated { key, files, objects: objects(n).collect(), matched, warnings }))
+            })
+            .collect();
+        let parts = Arc::new(units.iter().map(|(id, _)| id.part.clone()).collect());
+        Lot::new(cluster, SubjectId::Cluster, Summary { parts, ..Summary::default() }, units)
+    }
+
+    fn objects(lot: &Lot) -> Vec<String> {
+        let units = lot.units().unwrap();
+        units.iter().map(|(id, h)| format!("{} {:?} {:?}", id.place(), h.key, h.objects)).collect()
+    }
+
+    fn files(lot: &Lot) -> usize {
+        lot.units().unwrap().iter().map(|(_, h)| h.files.len()).sum()
+    }
+
+    #[test]
+    fn a_lot_without_files_still_knows_its_objects() {
+        let whole = lot(&["A", "B", "C"]);
+        let bare = whole.clone().without_files();
+        assert_eq!(objects(&bare), objects(&whole));
+        assert_eq!((files(&whole), files(&bare)), (4, 0));
+    }
+
+    #[test]
+    fn what_could_be_confused_is_kept_whole() {
+        let whole = lot(&["A\nB", "C"]);
+        let bare = whole.clone().without_files();
+        assert_eq!(objects(&bare), objects(&whole));
+        assert_eq!(files(&bare), files(&whole));
     }
 }

@@ -1,7 +1,7 @@
 //! What should stand in the repositories, and what has to change for it.
 
 use super::fleet::Destination;
-use super::id::{ClusterId, Domain, SubjectId, UnitId};
+use super::id::{ClusterId, Domain, SubjectId};
 use super::lot::Lot;
 use super::tree::Edit;
 use super::unit::Hydrated;
@@ -21,13 +21,8 @@ pub struct ClusterTarget {
 }
 
 impl ClusterTarget {
-    /// Returns the ids of all units.
-    pub fn ids(&self) -> impl Iterator<Item = UnitId> + '_ {
-        self.lots.values().flat_map(Lot::ids)
-    }
-
-    /// Returns how many units there are.
-    pub fn count(&self) -> usize {
+    /// Returns how many units it has.
+    pub fn units(&self) -> usize {
         self.lots.values().map(|lot| lot.summary.parts.len()).sum()
     }
 

@@ -313,19 +313,13 @@ fn tree_of(
     each: &mut dyn FnMut(ObjectId, &[u8]),
 ) -> Option<ObjectId> {
     let mut content = Vec::with_capacity(64 * files.len());
-    let mut add = |mode: &[u8], name: &str, id: &ObjectId| {
-        content.extend_from_slice(mode);
-        content.extend_from_slice(name.as_bytes());
-        content.push(0);
-        content.extend_from_slice(id.as_bytes());
-    };
     let mut rest = files;
     while let Some((path, id)) = rest.first() {
         let inside = &path[above..];
         let Some((folder, _)) = inside.split_once('/') else {
             // Of a path that stands twice the last counts.
             if rest.get(1).is_none_or(|next| next.0 != *path) {
-                add(b"100644 ", inside, id);
+                add_entry(&mut content, inside, false, id);
             }
             rest = &rest[1..];
             continue;
@@ -333,7 +327,7 @@ fn tree_of(
         let below = above + folder.len() + 1;
         let end = rest.partition_point(|(other, _)| other.get(..below) == path.get(..below));
         if let Some(id) = tree_of(&rest[..end], below, each) {
-            add(b"40000 ", folder, &id);
+            add_entry(&mut content, folder, true, &id);
         }
         rest = &rest[end..];
     }
@@ -343,6 +337,23 @@ fn tree_of(
     let id = ObjectId::of("tree", &content);
     each(id, &content);
     Some(id)
+}
+
+/// Returns the id that Git gives to a folder of these entries: by name, with a closing `/` for
+/// folders, whether it is one, and its id.
+pub fn tree_id(entries: &BTreeMap<String, (bool, ObjectId)>) -> ObjectId {
+    let mut content = Vec::with_capacity(64 * entries.len());
+    for (name, (is_folder, id)) in entries {
+        add_entry(&mut content, name.trim_end_matches('/'), *is_folder, id);
+    }
+    ObjectId::of("tree", &content)
+}
+
+fn add_entry(content: &mut Vec<u8>, name: &str, is_folder: bool, id: &ObjectId) {
+    content.extend_from_slice(if is_folder { b"40000 " } else { b"100644 " });
+    content.extend_from_slice(name.as_bytes());
+    content.push(0);
+    content.extend_from_slice(id.as_bytes());
 }
 
 /// Returns the path of a name in a folder; the root folder is `""`.
@@ -360,6 +371,19 @@ mod tests {
         assert_eq!(ObjectId::of_blob(b"hello\n").to_string(), "ce013625030ba8dba906f756967f9e9ca394464a");
         // The empty tree's well-known id.
         assert_eq!(ObjectId::of("tree", b"").to_string(), "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+    }
+
+    #[test]
+    fn a_folder_of_folders_has_the_id_of_the_same_files() {
+        let file = |text: &[u8]| ObjectId::of_blob(text);
+        let whole = folder_id([("a/x", file(b"1")), ("a-b/x", file(b"2")), ("a.yaml", file(b"3"))]);
+        let inner = |text: &[u8]| folder_id([("x", file(text))]).unwrap();
+        let entries = [
+            ("a/".to_owned(), (true, inner(b"1"))),
+            ("a-b/".to_owned(), (true, inner(b"2"))),
+            ("a.yaml".to_owned(), (false, file(b"3"))),
+        ];
+        assert_eq!(Some(tree_id(&entries.into())), whole);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::lot::{Lot, LotKey};
 use super::tree::ObjectId;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
+use crate::stage::bindings::Checked;
 use crate::template::Context;
 use serde_json::Value;
 use std::sync::Arc;
@@ -170,6 +171,12 @@ pub trait Memo: Sync {
     fn unit(&self, key: &UnitKey) -> Option<Arc<Hydrated>>;
     /// Keeps what a key gives, and may put its bytes away; without a key only its units are found.
     fn keep(&self, key: Option<&LotKey>, lot: Lot) -> Lot;
+    /// Returns the texts in which the last run found nothing.
+    fn checked(&self) -> Arc<Checked> {
+        Arc::default()
+    }
+    /// Keeps the texts in which this run found nothing.
+    fn keep_checked(&self, _: Checked) {}
     /// Returns true if something that was found could not be read after all.
     fn is_damaged(&self) -> bool {
         false

@@ -7,6 +7,7 @@
 use crate::error::{Origin, Violation};
 use crate::model::id::ClusterId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// How many other holders a message names: a fleet of thousands may share one mistake.
 const NAMED: usize = 3;
@@ -98,6 +99,20 @@ impl<H: Clone + Ord> Default for Table<H> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Returns a number for what is claimed: things with different numbers differ. A table of words
+/// is made for those alone whose number stands there twice.
+pub fn number(what: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns the numbers that stand there more than once.
+pub fn repeated(mut numbers: Vec<u64>) -> BTreeSet<u64> {
+    numbers.sort_unstable();
+    numbers.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
 }
 
 /// Names the other holders; a thousand copies of one binding must not give a million names.

@@ -101,7 +101,8 @@ impl Path<'_> {
 /// Returns true for the name of a field in which base64 stands by its meaning.
 pub fn may_be_encoded(key: &str) -> bool {
     // Dots join the parts of a path that a patch or a reference names.
-    key.contains("ata") && key.split('.').any(|part| matches!(part, "data" | "binaryData"))
+    let is_data = |part: &str| matches!(part, "data" | "binaryData");
+    is_data(key) || key.bytes().any(|b| b == b'.') && key.split('.').any(is_data)
 }
 
 /// Finds the data of every Secret, the object itself or one inside it: a List, a Template or the

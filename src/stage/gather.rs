@@ -1,5 +1,6 @@
 //! Units → [`TargetState`]: puts the final bytes of all units together, and holds what clashes.
 
+use super::claims::repeated;
 use super::{applications, units::Selection};
 use crate::error::{Origin, Result, Violation, Violations};
 use crate::model::fleet::{Cluster, Fleet};
@@ -120,8 +121,7 @@ fn hold_duplicates(target: &mut TargetState) -> Result<()> {
 fn suspects(state: &ClusterTarget) -> BTreeSet<u64> {
     let mut all: Vec<u64> = Vec::with_capacity(state.lots.values().map(|l| l.summary.objects.len()).sum());
     all.extend(state.lots.values().flat_map(|l| &l.summary.objects));
-    all.sort_unstable();
-    all.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+    repeated(all)
 }
 
 /// Returns how many others a subject may stop: the cluster first, a tenant last.

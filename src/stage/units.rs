@@ -209,7 +209,10 @@ impl<'f> Maker<'f> {
     /// The manifests of every component of the subject's scope, and its Application.
     fn for_subject(self, subject: &SubjectId, view: &SubjectView) -> Vec<Prepared<'f>> {
         let domain = Domain { cluster: self.cluster.id.clone(), subject: subject.clone() };
-        let own = view.prepared();
+        let own = match view.prepared() {
+            Ok(own) => own,
+            Err(why) => return vec![Err((domain, why))],
+        };
         let mut units = Vec::new();
         let serving =
             self.cluster.subject_components.iter().filter(|p| p.component.scope() == subject.scope());

@@ -87,6 +87,9 @@ fn is_usual_text(text: &str, bytes: &mut usize) -> bool {
 #[derive(Debug, Default)]
 pub struct Shapes(RwLock<HashMap<Box<str>, Option<Arc<Documents>>>>);
 
+/// The form of one unit, and the values of its slots.
+pub type Filling = (Arc<Documents>, Vec<Value>);
+
 impl Shapes {
     /// Finds the form of one unit, and the values of its slots. `run` runs the template; it is told
     /// nothing of the marks. Returns `None` where the text has to be printed and parsed.
@@ -97,7 +100,7 @@ impl Shapes {
         &self,
         file: &Arc<str>,
         run: impl FnOnce() -> Result<String, E>,
-    ) -> Result<Option<(Arc<Documents>, Vec<Value>)>, E> {
+    ) -> Result<Option<Filling>, E> {
         TAKEN.set(Some(Taken::default()));
         let marked = run();
         let taken = TAKEN.take().unwrap_or_default();

@@ -73,8 +73,11 @@ pub(super) struct Emitter<'g> {
     pub(super) out: String,
     pub(super) line_start: usize,
     /// Asked about each text that is no key: true leaves it out, and notes where it would stand.
-    pub(super) leave_out: Option<&'g mut dyn FnMut(&str, Spot) -> bool>,
+    pub(super) leave_out: Option<LeaveOut<'g>>,
 }
+
+/// Tells of a text, and of where it would stand, whether it is left out.
+pub(super) type LeaveOut<'g> = &'g mut dyn FnMut(&str, Spot) -> bool;
 
 /// Where something stands in a text that is being printed.
 #[derive(Clone, Copy, Debug)]

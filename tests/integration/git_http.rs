@@ -11,8 +11,11 @@ use hydrant::edge::git::{
 use hydrant::error::{Error, ErrorKind, Result};
 use hydrant::model::tree::{BaseTree, Edit};
 use hydrant::redact::Secret;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn settings(cache: &Path) -> GitSettings {
@@ -91,6 +94,49 @@ fn a_change_lands_on_a_server_and_the_mirror_serves_the_next_run() {
     // The mirror is a repository that plain Git finds whole.
     let mirror = std::fs::read_dir(cache.path().join("git")).unwrap().next().unwrap().unwrap().path();
     fsck(&mirror);
+}
+
+/// Serves an empty repository's branches, twice on one connection, and returns how many
+/// connections that took.
+fn connections_of_two_looks() -> usize {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/gitops.git", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut stream = BufReader::new(stream.unwrap());
+            std::thread::spawn(move || while answers_with_no_branches(&mut stream) {});
+        }
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let mut repo = open(&url, cache.path());
+    for _ in 0..2 {
+        assert_eq!(repo.fetch("main").unwrap(), Tip::Empty);
+    }
+    accepted.load(Ordering::SeqCst)
+}
+
+/// Answers one request; false once the other side is gone.
+fn answers_with_no_branches(stream: &mut BufReader<TcpStream>) -> bool {
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        if stream.read_line(&mut line).unwrap_or(0) == 0 {
+            return false;
+        }
+    }
+    let nothing = format!("{} capabilities^{{}}\0shallow\n", "0".repeat(40));
+    let body = format!("001e# service=git-upload-pack\n0000{:04x}{nothing}0000", nothing.len() + 4);
+    let kind = "application/x-git-upload-pack-advertisement";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.get_mut().write_all(format!("{head}{body}").as_bytes()).is_ok()
+}
+
+#[test]
+fn the_requests_of_a_run_share_a_connection_where_the_server_keeps_it() {
+    assert_eq!(connections_of_two_looks(), 1);
 }
 
 #[test]
@@ -427,6 +473,37 @@ fn a_damaged_mirror_is_set_aside_and_cloned_again() {
         fsck(&mirror);
     }
     fsck(&server.repo);
+}
+
+#[test]
+fn a_commit_that_a_server_gives_only_from_its_branch_is_asked_for_from_there() {
+    let server = GitServer::start();
+    for n in 0..3 {
+        person_commits(&server.repo, "main", &[("file", Some(&n.to_string()))], "an edit");
+    }
+    let refusals: [&dyn Fn(&str) -> String; 2] =
+        [&|id| format!("ERR upload-pack: not our ref {id}"), &|id| format!("ERR want {id} not valid\n")];
+    for refusal in refusals {
+        let cache = tempfile::tempdir().unwrap();
+        let mut repo = open(&server.url(), cache.path());
+        let head = repo.fetch("main").unwrap().head().unwrap().id;
+        let text = refusal(&head.to_string());
+        let packet = format!("{:04x}{text}", text.len() + 4).into_bytes();
+        let kind = "application/x-git-upload-pack-result";
+        server.fail("POST /gitops.git/git-upload-pack", Fault::Body(kind, packet));
+        assert!(repo.deepen(head).unwrap(), "{text}");
+        assert_eq!(repo.read_commit(&head).unwrap().parents.len(), 1);
+        while repo.deepen(head).unwrap() {}
+    }
+    // A refusal for another reason is one.
+    let cache = tempfile::tempdir().unwrap();
+    let mut repo = open(&server.url(), cache.path());
+    let head = repo.fetch("main").unwrap().head().unwrap().id;
+    let packet = b"0016ERR access denied\n".to_vec();
+    let kind = "application/x-git-upload-pack-result";
+    server.fail("POST /gitops.git/git-upload-pack", Fault::Body(kind, packet));
+    let error = repo.deepen(head).unwrap_err();
+    assert!(error.message.contains("access denied"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::common::{hydrant, project};
 use crate::support::fleet::Fleet;
-use crate::support::git::{fsck, git, person_commits, put, who};
+use crate::support::git::{fsck, git, many_commits, person_commits, put, who};
 use crate::support::proxy::{Break, Proxy};
 use crate::support::server::black_hole;
 use crate::support::sshd::{SshAgent, Sshd, commits, fingerprint, keygen, script_file};
@@ -228,9 +228,7 @@ fn a_commit_of_ours_far_down_is_found_over_ssh_too() {
     let cache = tempfile::tempdir().unwrap();
     let first = deliver(&mut open(&server.url(), &server.settings(cache.path())).unwrap(), "ours", "1");
     let ours = first.unwrap().commit.unwrap();
-    for n in 0..150 {
-        person_commits(&server.repo, "main", &[("theirs", Some(&n.to_string()))], "by hand");
-    }
+    many_commits(&server.repo, "main", 150);
     let empty = tempfile::tempdir().unwrap();
     let mut repo = open(&server.url(), &server.settings(empty.path())).unwrap();
     let head = repo.fetch("main").unwrap().head().unwrap().clone();
@@ -250,9 +248,8 @@ fn a_commit_of_ours_far_down_is_found_over_ssh_too() {
 #[test]
 fn the_older_of_two_commits_is_told_over_ssh_with_an_empty_cache() {
     let Some(server) = Sshd::start() else { return };
-    for n in 0..70 {
-        person_commits(&server.repo, "main", &[("fleet", Some(&n.to_string()))], "an edit");
-    }
+    person_commits(&server.repo, "main", &[("fleet", Some("1"))], "an edit");
+    many_commits(&server.repo, "main", 70);
     let [old, new] = ["main~68", "main"].map(|name| git(&server.repo, &["rev-parse", name]));
     for (first, second, stand) in [(&old, &new, Ancestry::Older), (&new, &old, Ancestry::Newer)] {
         let cache = tempfile::tempdir().unwrap();

@@ -24,6 +24,7 @@ mod git_ssh;
 mod hub;
 mod kustomize;
 mod load;
+mod memo;
 mod merge_request;
 mod overlay_corpus;
 mod overlay_fields;

@@ -5,7 +5,7 @@ use crate::argocd::background::Background;
 use crate::common::Ran;
 use crate::support::fleet::{Fleet, cluster_yaml};
 use crate::support::forge::{ALL, Forge, How, Speaks, Trouble};
-use crate::support::git::{git, person_commits};
+use crate::support::git::{git, many_commits, person_commits};
 use crate::support::server::{GitServer, Recorder};
 use serde_json::Value;
 
@@ -186,6 +186,40 @@ fn after_a_merge_a_squash_or_a_rebase_the_next_change_starts_from_the_target() {
         assert!(scene.shown(BRANCH).contains("a: three"));
         assert_eq!(scene.git(&["show", &format!("{BRANCH}:README.md")]), "later");
     }
+}
+
+/// Returns how many commits a cache has of the repository.
+fn commits_in(cache: &std::path::Path) -> usize {
+    let mirror = std::fs::read_dir(cache.join("git/git")).expect("a mirror").flatten().next().expect("one");
+    let all = git(&mirror.path(), &["cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]);
+    all.lines().filter(|kind| *kind == "commit").count()
+}
+
+#[test]
+fn a_new_agent_reads_a_request_whose_target_moved_on_without_all_of_its_history() {
+    let scene = Scene::new(Speaks::GitHub);
+    many_commits(&scene.server.repo, "main", 150);
+    scene.run(&[]).exits(0);
+    scene.forge.merge(1, &How::Merge);
+    for value in ["two", "three", "four"] {
+        scene.component(value);
+        scene.run(&[]).exits(0);
+    }
+    person_commits(&scene.server.repo, "main", &[("README.md", Some("later\n"))], "later");
+    let head = scene.git(&["rev-parse", BRANCH]);
+    scene.run_with("empty", &[]).exits(0).shows("merge request waits");
+    assert_eq!(scene.git(&["rev-parse", BRANCH]), head);
+    let read = commits_in(&scene.fleet.beside("empty"));
+    assert!(read < 100, "{read} of {} commits", scene.git(&["rev-list", "--count", "--all"]));
+    // It knows the request by then, also when the forge has deleted the branch and what was on it.
+    scene.forge.merge(2, &How::Squash("All of it".into()));
+    scene.forge.delete_branch(BRANCH);
+    scene.git(&["reflog", "expire", "--expire=now", "--all"]);
+    scene.git(&["gc", "-q", "--prune=now"]);
+    let quiet = scene.run_with("empty", &["--drift", "fail"]).exits(0).shows("nothing to propose");
+    assert!(!quiet.stderr.contains("by hand"), "{}", quiet.stderr);
+    scene.component("five");
+    scene.run_with("empty", &[]).exits(0).shows("merge request opened");
 }
 
 #[test]
@@ -621,6 +655,66 @@ fn a_push_and_requests_of_two_environments_share_one_branch() {
     assert_eq!(edited, "by: hand");
     scene.run(&[]).exits(0).says("a quick fix").shows("merge request opened");
     assert!(scene.git(&["show", &format!("hydrant/stage:{file}")]).contains("a: two"));
+}
+
+#[test]
+fn an_edit_before_the_last_environment_goes_back_to_pushes_is_still_told() {
+    let scene = Scene::new(Speaks::GitHub);
+    scene.fleet.write("overlays/dev/values.yaml", "{}\n");
+    scene.fleet.write("clusters/dev-1/cluster.yaml", &cluster_yaml("dev-1", "dev"));
+    scene.run(&[]).exits(0).shows("merge request opened");
+    scene.forge.merge(1, &How::Merge);
+    scene.run(&[]).exits(0);
+    let file = "lab/a/platform/notes/configmap-m.yaml";
+    person_commits(&scene.server.repo, "main", &[(file, Some("by: hand\n"))], "a quick fix");
+    // A push about the other environment comes on top of it.
+    scene.component("two");
+    scene.run(&["--env", "dev"]).exits(0).shows("committed");
+    assert_eq!(scene.git(&["show", &format!("main:{file}")]), "by: hand");
+    scene.fleet.write("hydrant.yaml", "{}\n");
+    for cache in ["empty", "cache"] {
+        scene.run_with(cache, &["--drift", "fail"]).exits(4).says("a quick fix");
+    }
+    scene.run(&[]).exits(0).says("a quick fix").says("it is put back").shows("committed");
+    assert!(scene.shown("main").contains("a: two"));
+    // Said once: the next commit of ours is about all environments.
+    let ran = scene.run(&["--drift", "fail"]).exits(0);
+    assert!(!ran.stderr.contains("a quick fix"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_proposal_has_its_note_and_a_run_without_changes_adds_none() {
+    let scene = Scene::new(Speaks::GitLab);
+    scene.run(&[]).exits(0).shows("merge request opened");
+    let note = |commit: &str| -> Value {
+        serde_json::from_str(&scene.git(&["notes", "--ref=hydrant", "show", commit])).expect("a record")
+    };
+    let first = note(BRANCH);
+    assert_eq!(first["schema"], 1);
+    assert_eq!(first["destination"]["branch"], "main");
+    assert_eq!(first["destination"]["base"], scene.git(&["rev-parse", "main"]).as_str());
+    assert!(first["clusters"]["lab/a"]["added"].as_u64() > Some(0), "{first}");
+    let all = || scene.git(&["notes", "--ref=hydrant", "list"]).lines().count();
+    assert_eq!(all(), 1);
+    scene.run(&[]).exits(0).shows("merge request waits");
+    assert_eq!(all(), 1);
+    // The next proposal has a note of its own, and the first keeps its.
+    scene.component("two");
+    scene.run_with("another", &[]).exits(0).shows("merge request updated");
+    assert_eq!(all(), 2);
+    assert_eq!(note(BRANCH)["clusters"]["lab/a"]["added"], first["clusters"]["lab/a"]["added"]);
+    assert_eq!(note(&format!("{BRANCH}^1")), first);
+}
+
+#[test]
+fn a_server_that_refuses_the_note_of_a_proposal_takes_the_proposal_all_the_same() {
+    let scene = Scene::new(Speaks::Gitea);
+    scene
+        .server
+        .hook("update", "#!/bin/sh\ncase $1 in refs/notes/*) echo no notes here >&2; exit 1;; esac\n");
+    scene.run(&[]).exits(0).shows("merge request opened").says("no notes here");
+    assert!(scene.shown(BRANCH).contains("a: one"));
+    assert_eq!(scene.git(&["for-each-ref", "refs/notes"]), "");
 }
 
 #[test]

@@ -298,8 +298,8 @@ fn a_tunnel_runs_on_the_one_cluster_that_is_named() {
     let subjects = resolve(&[("bindings/a.yaml", &org)], &two_clusters(), &zoned);
     assert!(subjects.failed.is_empty(), "{:?}", errors(&subjects));
     let org = &subjects.organizations["river-works"];
-    assert_eq!(org.context["tunnel"]["cluster"], "quay");
-    assert_eq!(org.context["webhookUrl"], "https://river-works.hooks.example");
+    assert_eq!(org.context.entry("tunnel")["cluster"], "quay");
+    assert_eq!(org.context.entry("webhookUrl"), "https://river-works.hooks.example");
     assert_eq!(org.placed_on.len(), 2);
     let fleet_wide: Vec<&str> =
         org.claims.iter().filter(|c| c.scope == ClaimScope::Fleet).map(|c| c.what.as_str()).collect();
@@ -331,18 +331,18 @@ fn an_older_binding_gets_a_notice_that_shows_the_new_form_and_no_pipeline() {
     let hint = notice.hint.as_deref().expect("the new form");
     assert!(hint.contains("aphexOrg: river-works") && hint.contains("pipelineName: tide"), "{hint}");
     assert!(notice.message.contains("no Pipeline and no Trigger"));
-    assert_eq!(tide.context["pipeline"], json!(null));
+    assert_eq!(tide.context.entry("pipeline"), &json!(null));
     assert_eq!(tide.id, SubjectId::Tenant { organization: "river-works".into(), tenant: "tide".into() });
     let locks = &subjects.tenants["locks"];
-    assert_eq!(locks.context["profile"], "elevated");
+    assert_eq!(locks.context.entry("profile"), "elevated");
     assert!(
         locks.warnings[0]
             .hint
             .as_deref()
             .is_some_and(|h| h.contains("hydrant.dev/permission-profile: elevated"))
     );
-    assert_eq!(subjects.tenants["weir"].context["ownListener"], true);
-    assert_eq!(tide.context["ownListener"], false);
+    assert_eq!(subjects.tenants["weir"].context.entry("ownListener"), true);
+    assert_eq!(tide.context.entry("ownListener"), false);
 }
 
 #[test]
@@ -355,8 +355,8 @@ fn an_older_api_group_is_read_with_a_notice() {
 #[test]
 fn braces_in_a_pipeline_spec_are_data() {
     let subjects = resolve_fixtures();
-    let script =
-        &subjects.tenants["ferry"].context["pipeline"]["spec"]["tasks"][0]["taskSpec"]["steps"][0]["script"];
+    let script = &subjects.tenants["ferry"].context.entry("pipeline")["spec"]["tasks"][0]["taskSpec"]["steps"]
+        [0]["script"];
     assert_eq!(script, "echo \"$(params.git-revision) {{ not.a.template }} {% nor this %}\"\n");
 }
 

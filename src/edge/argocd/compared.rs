@@ -6,6 +6,7 @@ use super::client::Client;
 use super::clock::{Clock, SystemClock};
 use super::settings::ArgoSettings;
 use super::verdict::{NoAncestry, Verdict, Wanted, is_commit};
+use crate::edge::net::block_on;
 use crate::model::sync::{AppKey, AppRef, AppSource, ServerId, same_repository};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// The longest time for all of it. Who has not answered by then is owed.
+/// The longest time for one server. Who has not answered by then is owed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where an Application stands that is synced and healthy.
@@ -36,10 +37,7 @@ pub fn compared(apps: &[AppRef], settings: &ArgoSettings, run: &str) -> BTreeMap
 }
 
 fn ask_all(apps: &[AppRef], settings: &ArgoSettings, run: &str) -> BTreeMap<AppKey, Standing> {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return BTreeMap::new();
-    };
-    let found = runtime.block_on(async {
+    let found = block_on(async {
         let mut servers: BTreeMap<&ServerId, Vec<&AppRef>> = BTreeMap::new();
         for app in apps {
             servers.entry(&app.server).or_default().push(app);
@@ -53,9 +51,7 @@ fn ask_all(apps: &[AppRef], settings: &ArgoSettings, run: &str) -> BTreeMap<AppK
         }
         found
     });
-    // A call that hangs in the resolver must not hold the process.
-    runtime.shutdown_background();
-    found
+    found.unwrap_or_default()
 }
 
 async fn ask_server(

@@ -173,6 +173,23 @@ fn marked(repo: &Repository, head: &Commit, us: &Ownership<'_>) -> Result<bool> 
     Ok(false)
 }
 
+/// Returns the environments that a commit of ours is about, if not about all. A forge may have
+/// squashed it, so the words may stand anywhere.
+fn about(commit: &Commit) -> Option<&str> {
+    commit.message.lines().find_map(|line| {
+        let (key, envs) = line.trim().split_once(':')?;
+        key.eq_ignore_ascii_case(ENVIRONMENTS_TRAILER).then_some(envs)
+    })
+}
+
+impl Settlements {
+    /// Returns true if our last commit is about some environments only: for the others another
+    /// one may be the last.
+    pub fn is_about_some(&self) -> bool {
+        about(&self.last).is_some() || about(&self.made).is_some()
+    }
+}
+
 /// Walks a history from the newest commit on, by the committers' clocks.
 struct Walk {
     heap: BinaryHeap<(i64, ObjectId)>,
@@ -227,14 +244,9 @@ impl<'r> Mine<'r> {
 
     /// Returns true if a commit says that it is ours, and is what it says.
     fn says_so(&self, commit: &Commit) -> Result<bool> {
-        if let Some(env) = self.us.env {
-            let about = commit.message.lines().find_map(|line| {
-                let (key, envs) = line.trim().split_once(':')?;
-                key.eq_ignore_ascii_case(ENVIRONMENTS_TRAILER).then_some(envs)
-            });
-            if about.is_some_and(|envs| !envs.split_whitespace().any(|e| e == env)) {
-                return Ok(false);
-            }
+        let others = |env| about(commit).is_some_and(|envs| !envs.split_whitespace().any(|e| e == env));
+        if self.us.env.is_some_and(others) {
+            return Ok(false);
         }
         if commit.trailer(FLEET_TRAILER) == Some(self.us.fleet) {
             return is_whole(self.repo, commit);

@@ -122,6 +122,11 @@ impl Mirror {
         Ok(Some((in_use, before, outgoing, repo)))
     }
 
+    /// Returns true if a branch was read through the mirror in a cache folder before.
+    pub(super) fn has_seen(cache: &Path, remote: &Remote, branch: &str) -> bool {
+        tip_file(&cache.join("git").join(key(remote)), branch).is_file()
+    }
+
     /// Sets the mirror aside because it is damaged, unless somebody did already.
     pub(super) fn quarantine(&self) -> Result<()> {
         if generation(&self.folder).ok() == Some(self.generation) {
@@ -152,7 +157,7 @@ impl Mirror {
 
     /// Returns where a branch was when it was last seen.
     pub(super) fn tip(&self, branch: &str) -> Option<ObjectId> {
-        std::fs::read_to_string(self.tip_file(branch)).ok()?.trim().parse().ok()
+        std::fs::read_to_string(tip_file(&self.folder, branch)).ok()?.trim().parse().ok()
     }
 
     /// Returns where all branches were.
@@ -165,7 +170,7 @@ impl Mirror {
 
     /// Notes where a branch is; `None`: it is gone.
     pub(super) fn set_tip(&self, branch: &str, tip: Option<&ObjectId>) -> Result<()> {
-        let file = self.tip_file(branch);
+        let file = tip_file(&self.folder, branch);
         match tip {
             Some(id) => replace(&file, &format!("{id}\n")),
             None => {
@@ -173,12 +178,6 @@ impl Mirror {
                 Ok(())
             }
         }
-    }
-
-    fn tip_file(&self, branch: &str) -> PathBuf {
-        // Branch names may differ in case only, or be folders of each other: hash them.
-        let name = ObjectId::of_blob(branch.as_bytes()).to_string();
-        self.folder.join("hydrant-tips").join(name)
     }
 
     /// Returns the commits that are here without their parents.
@@ -210,6 +209,12 @@ impl Mirror {
         drop(turn);
         written
     }
+}
+
+fn tip_file(folder: &Path, branch: &str) -> PathBuf {
+    // Branch names may differ in case only, or be folders of each other: hash them.
+    let name = ObjectId::of_blob(branch.as_bytes()).to_string();
+    folder.join("hydrant-tips").join(name)
 }
 
 /// Returns the folder name of a repository's mirror: readable, and one for each address.

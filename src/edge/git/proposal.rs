@@ -131,16 +131,17 @@ pub fn read_proposals(
     };
     let mut found = ProposalBranch { head: seen.head, ..ProposalBranch::default() };
     let Some(mut at) = start else { return Ok(found) };
+    // What came before a branch that is gone may be had from nobody any more.
+    let gone = found.head.is_none();
     while found.ours.len() < CHAIN {
         let is_ours = at.trailer(super::FLEET_TRAILER) == Some(fleet)
             && at.trailer(PROPOSAL_TRAILER).is_some()
-            && is_whole(repo, &at)?;
+            && is_whole(repo, &at).or_else(|error| if gone { Ok(true) } else { Err(error) })?;
         // The first proposal has the target as its only parent: nothing of ours is before it.
         let before = if is_ours && at.parents.len() < 2 { None } else { at.parents.first().copied() };
         let next = match before {
-            Some(id) if repo.store.has(&id) || repo.deepen(at.id)? && repo.store.has(&id) => {
-                Some(repo.read_commit(&id)?)
-            }
+            Some(id) if repo.store.has(&id) => Some(repo.read_commit(&id)?),
+            Some(id) if !gone && repo.deepen(at.id)? && repo.store.has(&id) => Some(repo.read_commit(&id)?),
             _ => None,
         };
         if !is_ours {

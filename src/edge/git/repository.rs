@@ -4,6 +4,7 @@ use super::beside::Beside;
 use super::clock::{Clock, SystemClock};
 use super::local;
 use super::loose::LooseWriter;
+use super::mirror::Mirror;
 use super::pack::PackWriter;
 use super::queue::Turn;
 use super::remote::Remote;
@@ -149,6 +150,16 @@ impl Repository {
     /// Returns the address it was opened by.
     pub fn remote(&self) -> &Remote {
         &self.remote
+    }
+
+    /// Returns true if a branch was read before by way of this cache folder, so that only what
+    /// came since is to be got; true for a repository on this machine.
+    pub fn has_seen(remote: &Remote, settings: &GitSettings, branch: &str) -> bool {
+        match (remote, &settings.cache) {
+            (Remote::Local(_), _) => true,
+            (_, Some(cache)) => Mirror::has_seen(cache, remote, branch),
+            (_, None) => false,
+        }
     }
 
     /// Reads what a branch is at now.

@@ -154,9 +154,12 @@ impl Server {
             return Ok(Glance { head: None, before });
         };
         if !store.has(&id) {
-            let haves = self.haves(store);
-            let depth = (haves.is_empty() && advert.can("shallow")).then_some(1);
-            self.get(store, id, haves, depth, clock)?;
+            // A branch that is new here may begin below the edge of what is here of its target:
+            // then the server would send all that is before it. Its parents are what is looked at.
+            let is_new = self.mirror.tip(branch).is_none_or(|before| !store.has(&before));
+            let all = !is_new || self.mirror.shallow().is_empty() && !self.haves(store).is_empty();
+            let depth = (!all && advert.can("shallow")).then_some(2);
+            self.get(store, id, self.haves(store), depth, clock)?;
         }
         self.mirror.set_tip(branch, Some(&id))?;
         Ok(Glance { head: Some(store.commit(&id)?), before: None })
@@ -376,7 +379,9 @@ fn depth_beyond(known: usize) -> u32 {
     u32::try_from(known).unwrap_or(MAX_DEPTH).saturating_mul(8).clamp(64, MAX_DEPTH)
 }
 
-/// Returns true if a server refused a commit because no reference is at it (any more).
+/// Returns true if a server refused a commit because no reference is at it (any more): the
+/// words of Git, and of JGit (Gerrit).
 fn names_no_reference(error: &Error) -> bool {
-    error.message.contains("not our ref")
+    let said = &error.message;
+    said.contains("not our ref") || said.contains("server says: want ") && said.ends_with(" not valid")
 }

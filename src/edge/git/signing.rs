@@ -4,6 +4,7 @@
 use super::ssh::KeySource;
 use super::ssh::agent::Agent;
 use super::ssh::key::{Key, Names, load, name_of};
+use crate::edge::net::block_on;
 use crate::error::{Error, Result};
 use crate::redact::Secret;
 use russh::keys::ssh_key::{HashAlg, LineEnding, PublicKey, SshSig};
@@ -103,12 +104,11 @@ impl Signer {
 fn by_agent(socket: &Path, public: &PublicKey, text: &[u8]) -> std::result::Result<SshSig, String> {
     let data = SshSig::signed_data(NAMESPACE, HashAlg::Sha512, text).map_err(|e| e.to_string())?;
     let asking = || {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-        runtime.block_on(async {
+        let signing = async {
             let mut agent = Agent::connect(socket).await?;
             agent.sign(public, &data).await
-        })
+        };
+        block_on(signing).map_err(|e| e.to_string())?
     };
     let signature = std::thread::scope(|scope| scope.spawn(asking).join())
         .unwrap_or_else(|_| Err("the SSH agent could not be asked".to_owned()))?;

@@ -171,9 +171,7 @@ impl Store {
         let tree = self.repo.find_tree(oid(id)).map_err(|e| self.unreadable(&format!("tree {id}"), e))?;
         let mut rows = BTreeMap::new();
         for entry in &tree {
-            // The raw mode keeps what other writers put there, as in 100664.
-            let mode = u32::try_from(entry.filemode_raw()).unwrap_or(0o100_644);
-            rows.insert(entry.name_bytes().to_vec(), TreeRow { mode, id: from_oid(entry.id()) });
+            rows.insert(entry.name_bytes().to_vec(), row_of(&entry));
         }
         Ok(rows)
     }
@@ -183,18 +181,22 @@ impl Store {
         if let Some(entries) = self.cache.borrow().trees.get(id) {
             return Ok(Arc::clone(entries));
         }
-        let mut entries = Vec::new();
-        for (name, row) in self.tree_rows(id)? {
-            let name = String::from_utf8(name).map_err(|e| {
+        let tree = self.repo.find_tree(oid(id)).map_err(|e| self.unreadable(&format!("tree {id}"), e))?;
+        let mut entries = Vec::with_capacity(tree.len());
+        for entry in &tree {
+            let name = std::str::from_utf8(entry.name_bytes()).map_err(|_| {
                 Error::guard(format!(
                     "{} holds a file name that is not UTF-8: `{}`",
                     self.shown().display(),
-                    e.as_bytes().escape_ascii()
+                    entry.name_bytes().escape_ascii()
                 ))
                 .hint("rename it; Hydrant writes no such name and cannot tell whether it may stay")
             })?;
-            entries.push(Entry { name, kind: row.kind(), id: row.id });
+            let row = row_of(&entry);
+            entries.push(Entry { name: name.to_owned(), kind: row.kind(), id: row.id });
         }
+        // Git sorts folders as if their names ended in `/`.
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
         let entries: Arc<[Entry]> = entries.into();
         let mut cache = self.cache.borrow_mut();
         if cache.rows + entries.len() > MAX_CACHED_ROWS {
@@ -236,6 +238,12 @@ impl Store {
         self.damaged.set(true);
         Error::external(format!("cannot read {what} in {}", self.shown().display())).because(cause)
     }
+}
+
+fn row_of(entry: &git2::TreeEntry<'_>) -> TreeRow {
+    // The raw mode keeps what other writers put there, as in 100664.
+    let mode = u32::try_from(entry.filemode_raw()).unwrap_or(0o100_644);
+    TreeRow { mode, id: from_oid(entry.id()) }
 }
 
 /// Returns the parents that a commit's header names.

@@ -5,6 +5,7 @@
 //! so several processes may share a memo. When there are many, or much that nobody uses, one file
 //! takes what is used of the others. What is damaged is rendered again. It is safe to delete.
 
+mod checked;
 mod encode;
 mod segment;
 
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::id::{ClusterId, SubjectId};
 use crate::model::lot::{Lot, LotKey, Stored, Units};
 use crate::model::unit::{Hydrated, Memo, UnitKey};
+use crate::stage::bindings::Checked;
 use segment::{Segment, SegmentWriter, encode, read_first, read_units};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -35,6 +37,8 @@ pub struct DiskMemo {
     keep_unused: bool,
     opened: OnceLock<Opened>,
     fresh: Mutex<Option<SegmentWriter>>,
+    /// The texts in which this run found nothing, if they are others than before.
+    checked: Mutex<Option<Checked>>,
     damaged: Arc<AtomicBool>,
 }
 
@@ -43,6 +47,7 @@ struct Opened {
     folder: PathBuf,
     segments: Vec<Segment>,
     lots: HashMap<LotKey, Place>,
+    checked: Arc<Checked>,
 }
 
 /// A row of a segment.
@@ -61,6 +66,7 @@ impl DiskMemo {
             keep_unused,
             opened: OnceLock::new(),
             fresh: Mutex::new(None),
+            checked: Mutex::new(None),
             damaged: Arc::default(),
         }
     }
@@ -71,6 +77,9 @@ impl DiskMemo {
     /// A cache folder that cannot be written; the delivery does not depend on it.
     pub fn save(&self) -> std::io::Result<()> {
         let Some(opened) = self.opened.get() else { return Ok(()) };
+        if let Some(checked) = self.checked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            checked::write(&opened.folder, &checked)?;
+        }
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(fresh) = fresh else { return Ok(()) };
         fresh.finish()?;
@@ -111,7 +120,8 @@ impl Opened {
                 lots.insert(key, Place { segment, row, used: AtomicBool::new(false) });
             }
         }
-        Self { folder, segments, lots }
+        let checked = Arc::new(checked::read(&folder));
+        Self { folder, segments, lots, checked }
     }
 
     /// Returns how many bytes of each file this run used.
@@ -205,6 +215,16 @@ impl Memo for DiskMemo {
                 *fresh = None;
                 lot
             }
+        }
+    }
+
+    fn checked(&self) -> Arc<Checked> {
+        self.opened.get().map(|opened| opened.checked.clone()).unwrap_or_default()
+    }
+
+    fn keep_checked(&self, checked: Checked) {
+        if *self.checked() != checked {
+            *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
         }
     }
 

@@ -8,7 +8,8 @@ use super::tenant::Tenant;
 use super::{BindingRules, Claim, ClaimScope};
 use crate::error::{Origin, Violation};
 use crate::redact::redact;
-use crate::stage::claims::Table;
+use crate::stage::claims::{Table, number, repeated};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which draft holds a claim.
@@ -21,17 +22,8 @@ enum Holder {
 
 /// Finds all clashes and writes them to the bindings they concern.
 pub(super) fn find(all: &mut Drafts, rules: &BindingRules) {
-    let mut table = Table::new();
-    // A binding with another fault has its last files on the clusters, so it claims as well.
-    for (i, org) in all.organizations.iter().enumerate() {
-        enter(&mut table, Holder::Organization(i), claims_of_organization(org));
-    }
-    for (i, tenant) in all.tenants.iter().enumerate() {
-        enter(&mut table, Holder::Tenant(i), claims_of_tenant(tenant));
-    }
-    for (i, base) in all.knowledge_bases.iter().enumerate() {
-        enter(&mut table, Holder::KnowledgeBase(i), claims_of_knowledge_base(base));
-    }
+    all.tenants.par_iter_mut().for_each(|tenant| tenant.claims = claims_of_tenant(tenant));
+    let table = table(all);
     for (holder, v) in table.clashes(|_| 0) {
         let v = Violation { message: format!("{}; all are held, none is first", v.message), ..v };
         match holder {
@@ -46,11 +38,37 @@ pub(super) fn find(all: &mut Drafts, rules: &BindingRules) {
     knowledge_bases_elsewhere(all);
 }
 
+/// Returns the claims that more than one holder may have, or that lead to more than one cluster.
 /// What reaches no further than a cluster is checked with what else stands there.
-fn enter(table: &mut Table<Holder>, holder: Holder, claims: Vec<Claim>) {
-    for claim in claims.into_iter().filter(|c| c.scope == ClaimScope::Fleet) {
-        table.add(holder, claim);
+fn table(all: &Drafts) -> Table<Holder> {
+    let organizations: Vec<Vec<Claim>> = all.organizations.iter().map(claims_of_organization).collect();
+    let bases: Vec<Vec<Claim>> = all.knowledge_bases.iter().map(claims_of_knowledge_base).collect();
+    // A binding with another fault has its last files on the clusters, so it claims as well.
+    let claims: Vec<(Holder, &Claim)> = held(&organizations, Holder::Organization)
+        .chain(held(all.tenants.iter().map(|t| &t.claims), Holder::Tenant))
+        .chain(held(&bases, Holder::KnowledgeBase))
+        .filter(|(_, claim)| claim.scope == ClaimScope::Fleet)
+        .collect();
+    let doubtful = repeated(claims.iter().map(|(_, claim)| number(&claim.what)).collect());
+    let mut table = Table::new();
+    for (holder, claim) in claims {
+        if claim.leads_to.len() > 1 || doubtful.contains(&number(&claim.what)) {
+            table.add(holder, claim.clone());
+        }
     }
+    table
+}
+
+/// Returns claims with their holders.
+fn held<'c>(
+    claims: impl IntoIterator<Item = &'c Vec<Claim>>,
+    holder: impl Fn(usize) -> Holder,
+) -> impl Iterator<Item = (Holder, &'c Claim)> {
+    let numbered = claims.into_iter().enumerate();
+    numbered.flat_map(move |(i, all)| {
+        let holder = holder(i);
+        all.iter().map(move |claim| (holder, claim))
+    })
 }
 
 /// With `P-*` in AppProjects the tenant `app` would reach the namespace of `app-prod`.

@@ -213,7 +213,8 @@ impl Drafts {
         }
     }
 
-    pub(super) fn finish(self, rules: &BindingRules) -> Subjects {
+    pub(super) fn finish(mut self, rules: &BindingRules) -> Subjects {
+        self.tenants.par_iter_mut().for_each(|tenant| tenant.make_data(rules));
         let mut subjects = Subjects {
             organizations: BTreeMap::new(),
             tenants: BTreeMap::new(),
@@ -226,7 +227,7 @@ impl Drafts {
             subjects.take_organization(org);
         }
         for tenant in self.tenants {
-            subjects.take_tenant(tenant, rules);
+            subjects.take_tenant(tenant);
         }
         for base in self.knowledge_bases {
             subjects.take_knowledge_base(base);

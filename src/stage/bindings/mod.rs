@@ -6,12 +6,14 @@
 //!
 //! * [`metadata`], [`organization`], [`tenant`], [`pipeline`], [`knowledge_base`]: one binding
 //!   by itself.
+//! * [`data`]: what templates see of it.
 //! * [`drafts`]: all of them together, joined and placed.
 //! * [`placement`]: the clusters it goes to.
 //! * [`status`], [`grants`]: what became of a binding, and what it allows, for people.
 //! * [`clashes`]: what two bindings must not both have. Neither is first: both fail.
 
 mod clashes;
+mod data;
 mod drafts;
 pub mod fields;
 pub mod grants;
@@ -27,6 +29,7 @@ mod subjects;
 mod tenant;
 
 pub use super::claims::{Claim, ClaimScope};
+pub use data::{Checked, SubjectData};
 pub use rules::BindingRules;
 pub use subjects::{FailedBinding, FailedIdentity, MayDelete, Subject, Subjects};
 

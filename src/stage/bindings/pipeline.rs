@@ -4,6 +4,7 @@
 //! fields in silence. Here the text is parsed by the same reader as all YAML, and `{{ }}` or
 //! `$(…)` in it is data like everything else.
 
+use super::data::Checked;
 use super::fields::Placed;
 use crate::error::{Origin, Violation, Violations};
 use crate::redact::redact;
@@ -35,8 +36,70 @@ const TASK: [&str; 15] = [
 const NOT_THEIRS: [&str; 5] =
     ["argocd.argoproj.io/", "platform.aphex/", "aphex.dev/", "hydrant.dev/", "app.kubernetes.io/instance"];
 
+/// The Pipeline of a tenant.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    text: Placed,
+    tenant: Option<String>,
+    digest: [u8; 32],
+    /// True if nothing was found in it.
+    clean: bool,
+    /// None where an earlier run has read it.
+    read: Option<Value>,
+}
+
+impl Pipeline {
+    /// Reads a Pipeline, unless that is known to find nothing.
+    pub fn read(
+        text: Placed,
+        tenant: Option<&str>,
+        checked: &Checked,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let digest = digest(&text.text, tenant);
+        let before = found.len();
+        let known = checked.has(&digest);
+        let read = if known { None } else { Some(parse(&text, tenant, found)?) };
+        let clean = found.len() == before;
+        Some(Self { text, tenant: tenant.map(str::to_owned), digest, clean, read })
+    }
+
+    /// Reads it after all.
+    ///
+    /// # Errors
+    /// What is wrong with it, although nothing should be.
+    pub fn read_now(&self) -> Result<Value, Violations> {
+        let mut found = Violations::new();
+        parse(&self.text, self.tenant.as_deref(), &mut found).ok_or(found)
+    }
+
+    /// Takes what was read, if it was.
+    pub fn take(&mut self) -> Option<Value> {
+        self.read.take()
+    }
+
+    /// Returns the hash of all that it is read from.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Returns the same, if nothing was found in it.
+    pub fn checked(&self) -> Option<[u8; 32]> {
+        self.clean.then_some(self.digest)
+    }
+}
+
+/// Another version of Hydrant may find something else in a text, so it is part of the hash.
+fn digest(text: &str, tenant: Option<&str>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [env!("CARGO_PKG_VERSION"), tenant.unwrap_or_default(), text] {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
 /// Returns the Pipeline as templates see it: `labels`, `annotations` and `spec`.
-pub fn parse(text: &Placed, tenant: Option<&str>, found: &mut Violations) -> Option<Value> {
+fn parse(text: &Placed, tenant: Option<&str>, found: &mut Violations) -> Option<Value> {
     let before = found.len();
     let say = Sayer { text };
     let documents = match read(text.text.as_bytes(), &Limits::inputs()) {

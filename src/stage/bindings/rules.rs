@@ -1,6 +1,8 @@
 //! What the platform allows: settings and the dispatcher catalog, resolved once.
 
+use super::data::Checked;
 use crate::model::binding::{DEFAULT_DISPATCHER, PlainSecret, TenantSettings};
+use std::sync::Arc;
 
 /// Names that belong to the platform or to Kubernetes. The first nine are the original
 /// controller's, the next two its admission's; the others are namespaces that the platform's
@@ -54,6 +56,8 @@ pub struct BindingRules {
     pub plain_webhook_secret: PlainSecret,
     /// The dispatchers of the catalog (`templates/tenants/dispatchers/<name>`), sorted.
     pub dispatchers: Vec<String>,
+    /// Texts that need not be read to know that nothing is wrong with them.
+    pub checked: Arc<Checked>,
 }
 
 impl BindingRules {
@@ -80,6 +84,7 @@ impl BindingRules {
             namespace_wildcard: settings.namespace_wildcard,
             plain_webhook_secret: settings.plain_webhook_secret,
             dispatchers,
+            checked: Arc::default(),
         }
     }
 

@@ -4,11 +4,10 @@
 //! Two things of the original are left out on purpose: the webhook's secret (its name stands in
 //! its place) and `lastTransitionTime`, which nobody here observes.
 
-use super::{FailedBinding, FailedIdentity, Subject, Subjects};
+use super::{FailedBinding, FailedIdentity, Subject, SubjectData, Subjects};
 use crate::error::{Severity, Violations};
 use crate::model::id::{ClusterId, SubjectId};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a binding is on its way.
@@ -237,7 +236,7 @@ fn of_subject(subject: &Subject, all: &Subjects, sight: &Sight) -> BindingStatus
     let (phase, message) = phase_of(subject, &seen);
     let webhook = webhook_of(subject, all);
     let of_organization = matches!(subject.id, SubjectId::Organization(_));
-    let text = |key: &str| subject.context[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    let text = |key: &str| subject.context.entry(key).as_str().filter(|t| !t.is_empty()).map(str::to_owned);
     BindingStatus {
         kind: kind_of(&subject.id),
         name: name_of(&subject.id),
@@ -311,7 +310,7 @@ fn done_message(subject: &Subject) -> String {
     match &subject.id {
         SubjectId::Organization(_) => "Organization provisioned successfully".into(),
         SubjectId::KnowledgeBase(_) => {
-            let count = subject.context["repositories"].as_array().map_or(0, Vec::len);
+            let count = subject.context.entry("repositories").as_array().map_or(0, Vec::len);
             format!("Tracking {count} repositories")
         }
         _ => "Tenant resources provisioned successfully".into(),
@@ -321,17 +320,17 @@ fn done_message(subject: &Subject) -> String {
 /// The URL follows the organization that the binding names, where the tunnel is; the original
 /// built it from the repository's.
 fn webhook_of(subject: &Subject, all: &Subjects) -> Option<WebhookConfiguration> {
-    let text = |v: &Value, key: &str| v[key].as_str().unwrap_or_default().to_owned();
+    let text = |v: &SubjectData, key: &str| v.entry(key).as_str().unwrap_or_default().to_owned();
     let (url, secret) = match &subject.id {
         SubjectId::Organization(_) => (
             text(&subject.context, "webhookUrl"),
             format!("{}/github-webhook-secret", text(&subject.context, "namespace")),
         ),
         SubjectId::Tenant { organization, tenant } => {
-            if subject.context["ownListener"] == true {
+            if subject.context.entry("ownListener") == true {
                 let host = text(&subject.context, "ingressHost");
                 (format!("https://{host}/{tenant}"), format!("{tenant}/webhook-{tenant}"))
-            } else if subject.context["pipeline"].is_null() {
+            } else if subject.context.entry("pipeline").is_null() {
                 return None;
             } else {
                 let parent = &all.organizations.get(organization)?.context;

@@ -3,7 +3,7 @@
 use super::knowledge_base::KnowledgeBase;
 use super::organization::Organization;
 use super::tenant::Tenant;
-use super::{BindingRules, Claim, clashes};
+use super::{Checked, Claim, SubjectData, clashes};
 use crate::error::{Origin, Severity, Violation, Violations};
 use crate::model::binding::BindingKind;
 use crate::model::id::{ClusterId, SubjectId};
@@ -19,7 +19,7 @@ pub struct Subject {
     /// `metadata.name` of its binding.
     pub binding: String,
     /// What templates see as `organization`, `tenant` or `knowledgeBase`.
-    pub context: Arc<Value>,
+    pub context: Arc<SubjectData>,
     /// The clusters it is placed on, in order.
     pub placed_on: Vec<ClusterId>,
     /// What it claims outside itself. Bindings that claim the same of the fleet have failed
@@ -89,6 +89,11 @@ fn split(found: Violations) -> Result<Violations, Violations> {
 }
 
 impl Subjects {
+    /// Returns the texts in which nothing was found.
+    pub fn checked(&self) -> Checked {
+        self.tenants.values().filter_map(|tenant| tenant.context.checked()).collect()
+    }
+
     fn fail(&mut self, id: FailedIdentity, name: Option<String>, at: Origin, why: Violations) {
         self.failed.push(FailedBinding { id, name, at, why });
     }
@@ -99,7 +104,7 @@ impl Subjects {
             (Some(id), Ok(warnings)) => {
                 let subject = Subject {
                     binding: org.name.clone().unwrap_or_default(),
-                    context: Arc::new(org.context()),
+                    context: Arc::new(SubjectData::new(org.context())),
                     placed_on: org.placed_on.clone(),
                     claims: clashes::claims_of_organization(org),
                     at: org.at.clone(),
@@ -115,7 +120,7 @@ impl Subjects {
         }
     }
 
-    pub(super) fn take_tenant(&mut self, mut tenant: Tenant, rules: &BindingRules) {
+    pub(super) fn take_tenant(&mut self, mut tenant: Tenant) {
         let organization = tenant.organization.as_ref().map(|o| o.text.clone());
         if let Some(org) = &organization
             && !self.organizations.contains_key(org)
@@ -133,8 +138,8 @@ impl Subjects {
             (Some(id), Ok(warnings)) => {
                 let subject = Subject {
                     binding: tenant.binding.clone(),
-                    context: Arc::new(tenant.context(rules)),
-                    claims: clashes::claims_of_tenant(&tenant),
+                    context: Arc::new(tenant.data.unwrap_or_else(|| SubjectData::new(Value::Null))),
+                    claims: tenant.claims,
                     placed_on: tenant.placed_on,
                     at: tenant.at,
                     warnings,
@@ -151,7 +156,7 @@ impl Subjects {
 
     pub(super) fn take_knowledge_base(&mut self, base: KnowledgeBase) {
         let known = base.name.clone().map(SubjectId::KnowledgeBase);
-        let context = Arc::new(base.context());
+        let context = Arc::new(SubjectData::new(base.context()));
         let claims = clashes::claims_of_knowledge_base(&base);
         match (known, split(base.found)) {
             (Some(id), Ok(warnings)) => {

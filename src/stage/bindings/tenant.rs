@@ -2,7 +2,8 @@
 
 use super::fields::{Fields, Placed};
 use super::metadata::{Head, PREFIX};
-use super::{BindingDocument, BindingRules, names, organization, pipeline};
+use super::pipeline::Pipeline;
+use super::{BindingDocument, BindingRules, Claim, SubjectData, names, organization};
 use crate::error::{Origin, Violation, Violations};
 use crate::model::binding::{DEFAULT_DISPATCHER, Profile, RepoBindingSpec};
 use crate::model::id::{ClusterId, SubjectId};
@@ -32,7 +33,7 @@ pub struct Tenant {
     /// True if it is written in an older form.
     pub older: bool,
     /// Its Pipeline.
-    pub pipeline: Option<Value>,
+    pub pipeline: Option<Pipeline>,
     /// The Pipeline that a push runs, as namespace and name.
     pub runs: (String, String),
     /// The branch whose pushes count.
@@ -43,6 +44,10 @@ pub struct Tenant {
     pub found: Violations,
     /// The clusters it is placed on.
     pub placed_on: Vec<ClusterId>,
+    /// What templates see of it, once all is read.
+    pub data: Option<SubjectData>,
+    /// What it claims outside itself, once it is placed.
+    pub claims: Vec<Claim>,
 }
 
 /// Reads one RepoBinding.
@@ -61,6 +66,8 @@ pub fn read(document: &BindingDocument, head: Head, rules: &BindingRules, mut fo
         deploy_path: None,
         found: Violations::new(),
         placed_on: Vec::new(),
+        data: None,
+        claims: Vec::new(),
     };
     match document.node.get("spec") {
         None => found.push(Violation::error("spec is required").at(head.at).key("spec")),
@@ -81,7 +88,7 @@ impl Tenant {
         self.read_organization(&mut fields, found);
         self.read_repository(&mut fields, rules, found);
         let pipeline_name = self.read_name(&mut fields, rules, found);
-        self.read_pipeline(&mut fields, pipeline_name, found);
+        self.read_pipeline(&mut fields, pipeline_name, rules, found);
         self.read_dispatcher(&mut fields, rules, found);
         self.read_older_fields(&mut fields, rules, found);
         fields.finish(found);
@@ -167,6 +174,7 @@ impl Tenant {
         &mut self,
         fields: &mut Fields<'_>,
         pipeline_name: Option<Placed>,
+        rules: &BindingRules,
         found: &mut Violations,
     ) {
         let text = if self.older {
@@ -182,8 +190,7 @@ impl Tenant {
             }
         };
         if let Some(text) = text {
-            self.pipeline = pipeline::parse(&text, self.name.as_deref(), found);
-            self.spec.pipeline_spec = Some(text.text);
+            self.pipeline = Pipeline::read(text, self.name.as_deref(), &rules.checked, found);
         }
     }
 
@@ -278,8 +285,13 @@ impl Tenant {
         self.spec.permission_profile.unwrap_or_default()
     }
 
-    /// Returns what templates see as `tenant`.
-    pub fn context(&self, rules: &BindingRules) -> Value {
+    /// Makes what templates see as `tenant`; its Pipeline goes there.
+    pub fn make_data(&mut self, rules: &BindingRules) {
+        self.data = Some(SubjectData::of_tenant(self.context(rules), self.pipeline.take()));
+    }
+
+    /// Returns what templates see as `tenant`, but for its Pipeline.
+    fn context(&self, rules: &BindingRules) -> Value {
         let (org, repo) = (&self.spec.repo_org, &self.spec.repo_name);
         let url = format!("https://github.com/{org}/{repo}");
         let name = self.name.clone().unwrap_or_default();
@@ -300,7 +312,7 @@ impl Tenant {
             "profile": self.profile().name(),
             "branch": self.branch,
             "templateRef": self.spec.template_ref,
-            "pipeline": self.pipeline,
+            "pipeline": null,
             "runs": {"namespace": self.runs.0, "name": self.runs.1},
             "ownListener": own_listener,
             "ingressHost": self.spec.ingress_host,

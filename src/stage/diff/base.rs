@@ -30,15 +30,29 @@ pub struct SubjectRoots {
     pub application: Option<ObjectId>,
 }
 
+/// Returns true for a tenant of one of these organizations.
+pub(super) fn is_in(subject: &SubjectId, organizations: &BTreeSet<&str>) -> bool {
+    matches!(subject, SubjectId::Tenant { organization, .. } if organizations.contains(organization.as_str()))
+}
+
 impl BaseCluster {
-    /// Reads a folder; an absent one is empty. Subjects that `skip` names stay closed: what they
-    /// hold is left out.
+    /// Reads a folder; an absent one is empty. Subjects that `skip` names stay closed, and so do
+    /// all tenants of the organizations in `whole`: what they hold is left out.
     ///
     /// # Errors
     /// A tree that cannot be read, or that holds links or submodules below our mark.
-    pub fn read(base: &dyn BaseTree, folder: &str, skip: &BTreeSet<&SubjectId>) -> Result<Self> {
+    pub fn read(
+        base: &dyn BaseTree,
+        folder: &str,
+        skip: &BTreeSet<&SubjectId>,
+        whole: &BTreeSet<&str>,
+    ) -> Result<Self> {
         let mut closed = BTreeSet::new();
-        for subject in skip {
+        for organization in whole {
+            closed.insert(format!("tenants/{organization}"));
+            closed.insert(format!("apps/tenants/{organization}"));
+        }
+        for subject in skip.iter().filter(|subject| !is_in(subject, whole)) {
             closed.extend(subject.folder());
             closed.extend(subject.application_file());
         }
@@ -54,11 +68,16 @@ impl BaseCluster {
         Ok(cluster)
     }
 
-    /// Returns what every subject has in a cluster's folder, without looking into it.
+    /// Returns what every subject has in a cluster's folder, without looking into it; tenants of
+    /// the organizations in `whole` left out.
     ///
     /// # Errors
     /// A tree that cannot be read.
-    pub fn roots(base: &dyn BaseTree, folder: &str) -> Result<BTreeMap<SubjectId, SubjectRoots>> {
+    pub fn roots(
+        base: &dyn BaseTree,
+        folder: &str,
+        whole: &BTreeSet<&str>,
+    ) -> Result<BTreeMap<SubjectId, SubjectRoots>> {
         let mut found: BTreeMap<SubjectId, SubjectRoots> = BTreeMap::new();
         let list = |inside: &str| base.entries(&format!("{folder}/{inside}")).map(Option::unwrap_or_default);
         let folders = |entries: Vec<Entry>| entries.into_iter().filter(|e| e.kind == EntryKind::Tree);
@@ -77,11 +96,12 @@ impl BaseCluster {
         };
         folders(list("organizations")?).for_each(|e| put(SubjectId::Organization(e.name.clone()), &e));
         folders(list("knowledgebases")?).for_each(|e| put(SubjectId::KnowledgeBase(e.name.clone()), &e));
-        for organization in folders(list("tenants")?) {
+        let open = |entry: &Entry| !whole.contains(entry.name.as_str());
+        for organization in folders(list("tenants")?).filter(open) {
             let name = &organization.name;
             folders(list(&format!("tenants/{name}"))?).for_each(|e| put(tenant(name, &e.name), &e));
         }
-        for kind in folders(list("apps/tenants")?) {
+        for kind in folders(list("apps/tenants")?).filter(open) {
             for file in list(&format!("apps/tenants/{}", kind.name))? {
                 let subject = SubjectId::of_path(&format!("apps/tenants/{}/{}", kind.name, file.name));
                 if let Some(subject) = subject.filter(|_| file.kind == EntryKind::File) {

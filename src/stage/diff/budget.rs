@@ -93,7 +93,12 @@ pub fn check(
     let many = vanishing.len() > LEAST && !rules.allow_delete.allows(&objects);
     // The subjects that were left closed count too.
     let total = if many {
-        manifests(&BaseCluster::read(base, &super::folder_of(rules.path, id), &BTreeSet::new())?)
+        manifests(&BaseCluster::read(
+            base,
+            &super::folder_of(rules.path, id),
+            &BTreeSet::new(),
+            &BTreeSet::new(),
+        )?)
     } else {
         0
     };

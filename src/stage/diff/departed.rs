@@ -31,7 +31,7 @@ pub fn judge(base: &dyn BaseTree, rules: &Rules<'_>, changes: &mut ChangeSet) ->
             changes.refused.push(Refusal { domain: Domain::cluster(id), why: vec![why] });
             continue;
         }
-        let before = BaseCluster::read(base, &folder, &BTreeSet::new())?;
+        let before = BaseCluster::read(base, &folder, &BTreeSet::new(), &BTreeSet::new())?;
         let removed = before.files.len();
         changes
             .edits

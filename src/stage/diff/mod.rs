@@ -11,6 +11,7 @@ mod foreign;
 mod graft;
 mod index;
 mod moved;
+mod whole;
 
 pub use base::BaseCluster;
 pub use budget::AllowDelete;
@@ -147,8 +148,9 @@ fn one_cluster(
         ..mark
     };
     changes.rolled_back.extend(honoured.rolled_back(id, &folder, rules.settlement));
-    let Standing { closed, absent } = standing(cluster, base, &folder, &held_places, target, rules)?;
-    let before = BaseCluster::read(base, &folder, &closed)?;
+    let Standing { closed, absent, whole } =
+        standing((id, cluster), base, &folder, &held_places, target, rules)?;
+    let before = BaseCluster::read(base, &folder, &closed, &whole)?;
     let looked_into = |subject: &SubjectId| !closed.contains(subject) && !absent.contains(subject);
     let open = cluster.lots.iter().filter(|(subject, _)| looked_into(subject));
     let units: Opened = open.map(|(_, lot)| lot.units()).collect::<Result<_>>()?;
@@ -190,10 +192,12 @@ struct Standing<'t> {
     closed: BTreeSet<&'t SubjectId>,
     /// Those that are new as a whole.
     absent: BTreeSet<&'t SubjectId>,
+    /// The organizations whose tenants are all among the former, with nothing beside them.
+    whole: BTreeSet<&'t str>,
 }
 
 fn standing<'t>(
-    cluster: &'t ClusterTarget,
+    (id, cluster): (&ClusterId, &'t ClusterTarget),
     base: &dyn BaseTree,
     folder: &str,
     held_places: &BTreeMap<String, Option<ObjectId>>,
@@ -205,14 +209,19 @@ fn standing<'t>(
     if !base.has_folder_ids() {
         return Ok(standing);
     }
-    let roots = BaseCluster::roots(base, folder)?;
     let touched: BTreeSet<SubjectId> = held_places.keys().filter_map(|p| SubjectId::of_place(p)).collect();
+    let undecided = |subject: &SubjectId| {
+        !rules.pick.takes_subject(subject) || touched.contains(subject) || target.holds(id, subject)
+    };
+    standing.whole = whole::organizations(cluster, base, folder, &undecided)?;
+    let roots = BaseCluster::roots(base, folder, &standing.whole)?;
     for (subject, lot) in &cluster.lots {
+        if base::is_in(subject, &standing.whole) {
+            standing.closed.insert(subject);
+            continue;
+        }
         let Some(wanted) = lot.summary.folder else { continue };
-        let undecided = !rules.pick.takes_subject(subject)
-            || touched.contains(subject)
-            || target.holds(&lot.cluster, subject);
-        if undecided {
+        if undecided(subject) {
             continue;
         }
         let there = roots.get(subject).copied().unwrap_or_default();

@@ -4,30 +4,89 @@
 
 use crate::error::Origin;
 use crate::model::fleet::{Cluster, Fleet};
-use crate::model::id::{Domain, Layer, SubjectId};
+use crate::model::id::{ClusterId, Domain, Layer, SubjectId};
 use crate::stage::applications;
 use crate::stage::bindings::{Subject, Subjects};
-use crate::stage::claims::{Claim, ClaimScope, Table};
+use crate::stage::claims::{Claim, ClaimScope, Table, number, repeated};
 use crate::stage::gather::rank;
+use rayon::prelude::*;
+use std::fmt::{self, Write as _};
 
 /// The component that gives an organization a policy and a role of its own.
 const ORGANIZATION_VAULT: &str = "org-vault";
 
+/// Who claims something on a cluster: the cluster, or a subject there.
+#[derive(Clone, Copy)]
+struct Holder<'h> {
+    cluster: &'h ClusterId,
+    subject: Option<&'h SubjectId>,
+}
+
+impl Holder<'_> {
+    fn domain(self) -> Domain {
+        let subject = self.subject.cloned().unwrap_or(SubjectId::Cluster);
+        Domain { cluster: self.cluster.clone(), subject }
+    }
+
+    /// Returns it in words.
+    fn by(self) -> String {
+        self.subject.map_or_else(|| self.cluster.to_string(), |s| format!("{s} on {}", self.cluster))
+    }
+}
+
+/// Is told of a claim: what is claimed, by whom, where that stands, and the edit that ends a clash.
+type Tell<'t> = dyn FnMut(fmt::Arguments<'_>, Holder<'_>, &Origin, &str) + 't;
+
 /// Holds every domain whose claim clashes with another's.
 pub fn check(fleet: &mut Fleet<'_>) {
+    let numbers = fleet.clusters.par_iter().flat_map_iter(|cluster| {
+        let mut numbers = Vec::new();
+        let mut text = String::new();
+        on_cluster(cluster, &fleet.subjects, &mut |what, _, _, _| {
+            numbers.push(number(written(what, &mut text)));
+        });
+        numbers
+    });
+    let doubtful = repeated(numbers.collect());
+    if doubtful.is_empty() {
+        return;
+    }
     let mut table: Table<Domain> = Table::new();
+    let mut text = String::new();
     for cluster in &fleet.clusters {
-        of_vault(cluster, &mut table);
-        of_argocd(cluster, &mut table);
-        for id in cluster.subjects.keys() {
-            if let Some(subject) = subject(&fleet.subjects, id) {
-                of_subject(cluster, subject, &mut table);
+        on_cluster(cluster, &fleet.subjects, &mut |what, holder, at, mend| {
+            let what = written(what, &mut text);
+            if doubtful.contains(&number(what)) {
+                let claim = Claim::new(what.to_owned(), ClaimScope::Fleet, &holder.by(), at, mend);
+                table.add(holder.domain(), claim);
             }
-        }
+        });
     }
     // A team's binding must not stop what others depend on.
     for (domain, v) in table.clashes(|domain| rank(&domain.subject)) {
         fleet.held.entry(domain).or_default().push(v);
+    }
+}
+
+/// Writes into a text that is used again: most claims are only counted.
+fn written<'t>(what: fmt::Arguments<'_>, text: &'t mut String) -> &'t str {
+    text.clear();
+    // A string takes whatever is written.
+    let _ = text.write_fmt(what);
+    text
+}
+
+/// Tells all claims of a cluster and of what stands on it.
+fn on_cluster(cluster: &Cluster<'_>, subjects: &Subjects, tell: &mut Tell<'_>) {
+    of_vault(cluster, tell);
+    let argocd = argocd(cluster);
+    of_argocd(cluster, &argocd, tell);
+    let vault = shared_vault(cluster)
+        .filter(|_| cluster.subject_components.iter().any(|p| p.component.key.id == ORGANIZATION_VAULT));
+    for id in cluster.subjects.keys() {
+        if let Some(subject) = subject(subjects, id) {
+            of_subject(cluster, subject, (&argocd, vault.as_deref()), tell);
+        }
     }
 }
 
@@ -46,21 +105,23 @@ fn shared_vault(cluster: &Cluster<'_>) -> Option<String> {
     (!vault.address.is_empty() && !vault.in_cluster).then(|| normal(&vault.address))
 }
 
-fn of_vault(cluster: &Cluster<'_>, table: &mut Table<Domain>) {
+fn of_vault(cluster: &Cluster<'_>, tell: &mut Tell<'_>) {
     let Some(address) = shared_vault(cluster) else { return };
     let vault = &cluster.vault;
-    let (domain, by) = (Domain::cluster(cluster.id.clone()), cluster.id.to_string());
+    let holder = Holder { cluster: &cluster.id, subject: None };
     let values = format!("{}/values.yaml", folder(&cluster.at));
-    let mut claim = |what: String, key: &str, mend: String| {
-        table.add(domain.clone(), Claim::new(what, ClaimScope::Fleet, &by, &place(cluster, key), &mend));
+    let mut claim = |what: fmt::Arguments<'_>, key: &str, setting: &str| {
+        let name = &cluster.id.name;
+        let mend = format!("in {values} set\n  vault:\n    {setting}-{name}");
+        tell(what, holder, &place(cluster, key), &mend);
     };
-    let mend = format!("in {values} set\n  vault:\n    kubernetesMount: kubernetes-{}", cluster.id.name);
-    let mount = format!("the Vault auth mount `{}` at {address}", vault.kubernetes_mount);
-    claim(mount, "vault.kubernetesMount", mend);
-    let mend = format!("in {values} set\n  vault:\n    policyName: gitops-{}", cluster.id.name);
-    claim(policy(&vault.policy_name, &address), "vault.policyName", mend);
-    let mend = format!("in {values} set\n  vault:\n    roleName: gitops-{}", cluster.id.name);
-    claim(role(cluster, &vault.role_name, &address), "vault.roleName", mend);
+    let mount = &vault.kubernetes_mount;
+    let what = format_args!("the Vault auth mount `{mount}` at {address}");
+    claim(what, "vault.kubernetesMount", "kubernetesMount: kubernetes");
+    let policy = policy(&vault.policy_name, &address);
+    claim(format_args!("{policy}"), "vault.policyName", "policyName: gitops");
+    let role = role(cluster, &vault.role_name, &address);
+    claim(format_args!("{role}"), "vault.roleName", "roleName: gitops");
 }
 
 fn policy(name: &str, address: &str) -> String {
@@ -79,8 +140,8 @@ fn argocd(cluster: &Cluster<'_>) -> String {
     }
 }
 
-fn of_argocd(cluster: &Cluster<'_>, table: &mut Table<Domain>) {
-    let (domain, by, of) = (Domain::cluster(cluster.id.clone()), cluster.id.to_string(), argocd(cluster));
+fn of_argocd(cluster: &Cluster<'_>, argocd: &str, tell: &mut Tell<'_>) {
+    let holder = Holder { cluster: &cluster.id, subject: None };
     let at = place(cluster, "argocd.applicationName");
     let mend = "set argocd.applicationName patterns that hold {cluster}";
     let components = cluster.components.iter();
@@ -89,33 +150,36 @@ fn of_argocd(cluster: &Cluster<'_>, table: &mut Table<Domain>) {
         .chain(Layer::ALL.into_iter().map(|layer| applications::layer_name(cluster, layer)))
         .chain([applications::root_name(cluster)]);
     for name in names {
-        let what = format!("the Application `{name}` of {of}");
-        table.add(domain.clone(), Claim::new(what, ClaimScope::Fleet, &by, &at, mend));
+        tell(format_args!("the Application `{name}` of {argocd}"), holder, &at, mend);
     }
     let own = cluster.id.to_string();
     // Projects stand beside Argo CD, and two clusters of one hub would each write their destination.
-    let beside = if cluster.argocd.remote { &of } else { &own };
+    let beside = if cluster.argocd.remote { argocd } else { own.as_str() };
     for (what, name, key, place_of) in [
-        ("namespace", &cluster.argocd.namespace, "argocd.namespace", &own),
+        ("namespace", &cluster.argocd.namespace, "argocd.namespace", own.as_str()),
         ("AppProject", &cluster.argocd.project, "argocd.project", beside),
     ] {
-        let what = format!("{what} `{name}` on {place_of}");
         let mend = format!("set another {key}");
-        table.add(domain.clone(), Claim::new(what, ClaimScope::Fleet, &by, &place(cluster, key), &mend));
+        tell(format_args!("{what} `{name}` on {place_of}"), holder, &place(cluster, key), &mend);
     }
 }
 
-fn of_subject(cluster: &Cluster<'_>, subject: &Subject, table: &mut Table<Domain>) {
-    let domain = Domain { cluster: cluster.id.clone(), subject: subject.id.clone() };
-    let by = format!("{} on {}", subject.id, cluster.id);
-    let mut claim = |what: String, mend: &str| {
-        table.add(domain.clone(), Claim::new(what, ClaimScope::Fleet, &by, &subject.at, mend));
-    };
+/// Tells the claims of a subject, with what keeps its Argo CD apart and the Vault that others
+/// reach, where organizations have policies of their own there.
+fn of_subject(
+    cluster: &Cluster<'_>,
+    subject: &Subject,
+    (argocd, vault): (&str, Option<&str>),
+    tell: &mut Tell<'_>,
+) {
+    let holder = Holder { cluster: &cluster.id, subject: Some(&subject.id) };
     for own in &subject.claims {
         match own.scope {
             // Checked among all bindings, failed ones too.
             ClaimScope::Fleet => {}
-            ClaimScope::Cluster => claim(format!("{} on {}", own.what, cluster.id), &own.mend),
+            ClaimScope::Cluster => {
+                tell(format_args!("{} on {}", own.what, cluster.id), holder, &subject.at, &own.mend);
+            }
         }
     }
     let name = applications::subject_name(cluster, &subject.id);
@@ -124,14 +188,14 @@ fn of_subject(cluster: &Cluster<'_>, subject: &Subject, table: &mut Table<Domain
     } else {
         "set argocd.applicationName patterns that hold {cluster}"
     };
-    claim(format!("the Application `{name}` of {}", argocd(cluster)), mend);
-    let own_way = cluster.subject_components.iter().any(|p| p.component.key.id == ORGANIZATION_VAULT);
-    if let (SubjectId::Organization(org), Some(address), true) = (&subject.id, shared_vault(cluster), own_way)
-    {
+    tell(format_args!("the Application `{name}` of {argocd}"), holder, &subject.at, mend);
+    if let (SubjectId::Organization(org), Some(address)) = (&subject.id, vault) {
         let mend = "choose another organization name, or another vault.policyName and vault.roleName";
         let vault = &cluster.vault;
-        claim(policy(&format!("{}-org-{org}", vault.policy_name), &address), mend);
-        claim(role(cluster, &format!("{}-org-{org}", vault.role_name), &address), mend);
+        let policy = policy(&format!("{}-org-{org}", vault.policy_name), address);
+        tell(format_args!("{policy}"), holder, &subject.at, mend);
+        let role = role(cluster, &format!("{}-org-{org}", vault.role_name), address);
+        tell(format_args!("{role}"), holder, &subject.at, mend);
     }
 }
 

@@ -24,10 +24,11 @@ use crate::suggest::did_you_mean;
 use crate::template::Part;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Resolves a fleet.
 pub fn resolve<'d>(definitions: &'d Definitions, builtin: &crate::definition::tree::Tree) -> Fleet<'d> {
-    resolve_with(definitions, builtin, resolve_subjects(definitions))
+    resolve_with(definitions, builtin, resolve_subjects(definitions, Arc::default()))
 }
 
 /// Resolves a fleet whose bindings are resolved already: their documents are not needed any more.

@@ -6,13 +6,15 @@ use crate::model::fleet::{Cluster, Fleet, SubjectView};
 use crate::model::id::{Domain, SubjectId};
 use crate::model::settings::Placement;
 use crate::stage::bindings::{
-    BindingRules, ClusterView, Clusters, FailedIdentity, Subject, Subjects, UnreadCluster, resolve_bindings,
+    BindingRules, Checked, ClusterView, Clusters, FailedIdentity, Subject, SubjectData, Subjects,
+    UnreadCluster, resolve_bindings,
 };
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Turns the bindings of a fleet into subjects.
-pub fn resolve(definitions: &Definitions) -> Subjects {
+/// Turns the bindings of a fleet into subjects. Texts that an earlier run has checked are not read again.
+pub fn resolve(definitions: &Definitions, checked: Arc<Checked>) -> Subjects {
     let explicit = |env: &str| {
         let settings = definitions.settings.environments.get(env);
         settings.and_then(|s| s.placement) == Some(Placement::Explicit)
@@ -23,6 +25,7 @@ pub fn resolve(definitions: &Definitions) -> Subjects {
         .map(|c| ClusterView { placement_explicit: explicit(&c.file.gitops.env), id: c.file.id() })
         .collect();
     let rules = BindingRules::new(&definitions.settings.tenants, dispatchers(definitions));
+    let rules = BindingRules { checked, ..rules };
     let files = &definitions.bindings;
     let unread: Vec<UnreadCluster> = definitions.failed_clusters.iter().map(unread).collect();
     let clusters = Clusters { known: &clusters, unread: &unread };
@@ -75,7 +78,7 @@ pub fn place(definitions: &Definitions, fleet: &mut Fleet<'_>) {
 /// Returns a warning if a tenant's workload Application cannot be delivered to a cluster: it would
 /// have to stand beside Argo CD, on the hub, and the tenant's Application applies to the cluster.
 fn left_to_the_hub(subject: &Subject, cluster: &Cluster<'_>) -> Option<Violation> {
-    let wanted = subject.context.get("deployPath").is_some_and(|path| !path.is_null());
+    let wanted = !subject.context.entry("deployPath").is_null();
     (wanted && cluster.argocd.remote).then(|| {
         let (id, hub) = (&cluster.id, &cluster.argocd.instance);
         Violation::warning(format!(
@@ -97,7 +100,10 @@ fn view(subject: &Subject, all: &Subjects) -> SubjectView {
         SubjectId::Organization(_) => vec![("organization", own)],
         SubjectId::Tenant { organization, .. } => {
             let parent = all.organizations.get(organization).map(|o| o.context.clone());
-            vec![("tenant", own), ("organization", parent.unwrap_or_default())]
+            vec![
+                ("tenant", own),
+                ("organization", parent.unwrap_or_else(|| Arc::new(SubjectData::new(Value::Null)))),
+            ]
         }
         SubjectId::KnowledgeBase(_) => vec![("knowledgeBase", own)],
     })

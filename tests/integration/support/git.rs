@@ -89,6 +89,16 @@ pub fn person_commits(bare: &Path, branch: &str, files: &[(&str, Option<&str>)],
     git(&work, &["rev-parse", "HEAD"])
 }
 
+/// Adds commits that change nothing to a branch of a bare repository, for a long history.
+pub fn many_commits(bare: &Path, branch: &str, count: usize) {
+    let tree = git(bare, &["rev-parse", &format!("{branch}^{{tree}}")]);
+    let mut at = git(bare, &["rev-parse", branch]);
+    for _ in 0..count {
+        at = git(bare, &["commit-tree", &tree, "-p", &at, "-m", "one of many"]);
+    }
+    git(bare, &["update-ref", &format!("refs/heads/{branch}"), &at]);
+}
+
 /// Returns the signature that tests commit with.
 pub fn who() -> Signature {
     Signature {

@@ -1,8 +1,9 @@
 //! One HTTP request and its answer: bounded in time and size, with credentials for one
 //! host, and no redirect to another.
 //!
-//! Each request runs on a thread of its own with a small runtime, so that it can be called
-//! from anywhere; its answer comes back through a bounded channel and is read like a file.
+//! Each request is waited for on a thread of its own, so that it can be called from anywhere; its
+//! answer comes back through a bounded channel and is read like a file. The runtime lives as long
+//! as the repository is open: the next request finds the connection that the last one made.
 
 use super::super::clock::Clock;
 use super::super::credentials::Credentials;
@@ -12,13 +13,14 @@ use super::advert::{self, Advert, MAX_ADVERT};
 use super::answer::clean;
 use super::failure::{Failure, TRIES, pause};
 use super::incoming::Incoming;
-use crate::edge::net::{causes, in_runtime, install_tls_provider, retry_after};
+use crate::edge::net::{causes, in_time, install_tls_provider, retry_after};
 use crate::error::{Error, Result};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT};
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use url::Url;
 
 /// How many redirects inside one server are followed.
@@ -29,6 +31,8 @@ const MAX_ERROR_PAGE: usize = 16 << 10;
 /// A smart HTTP server's one repository.
 pub(in super::super) struct Http {
     client: reqwest::Client,
+    /// Taken when it goes.
+    runtime: Option<Runtime>,
     /// Moves when the server redirects inside itself.
     base: RefCell<Url>,
     shown: String,
@@ -98,8 +102,12 @@ impl Http {
             Some(given) => given.credentials.for_server(url, settings.plain_http_credentials)?.cloned(),
             None => credentials,
         };
+        // One thread keeps the connections, whoever waits for an answer.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|e| Error::external("cannot start a thread for HTTP").because(e))?;
         Ok(Self {
             client: client(url, settings)?,
+            runtime: Some(runtime),
             base: RefCell::new(url.clone()),
             shown: url.to_string(),
             credentials,
@@ -216,8 +224,12 @@ impl Http {
     ) -> Result<T, Failure> {
         let (sender, receiver) = sync_channel(16);
         let deadline = self.deadline;
+        let runtime = self.runtime.as_ref();
         let outcome = std::thread::scope(|scope| {
-            let sending = scope.spawn(move || in_runtime(deadline, send(request, sender)));
+            let sending = scope.spawn(move || match runtime {
+                Some(runtime) => runtime.block_on(in_time(deadline, send(request, sender))),
+                None => Err(Failure::Connect("the repository is closed".into())),
+            });
             let answer = read(&mut Incoming::new(receiver));
             let sent = sending.join().unwrap_or_else(|_| Err(Failure::Cut("the request broke off".into())));
             match (answer, sent) {
@@ -241,6 +253,15 @@ impl Http {
             given.judged(taken);
         }
         outcome
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        // Whoever drops it may be in a runtime of his own, where waiting is a panic.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
