@@ -49,7 +49,8 @@ fn make_metadata_texts(node: &mut Node) {
     let Some(metadata) = node.get_mut("metadata") else { return };
     let Data::Map(fields) = &mut metadata.data else { return };
     let texts = |key: &str| matches!(key, "labels" | "annotations");
-    fields.retain(|field| !(texts(&field.key) && is_null(&field.value)));
+    let empty = |node: &Node| is_null(node) || matches!(&node.data, Data::Map(entries) if entries.is_empty());
+    fields.retain(|field| !(texts(&field.key) && empty(&field.value)));
     for field in fields.iter_mut().filter(|field| texts(&field.key)) {
         let Data::Map(entries) = &mut field.value.data else { continue };
         for entry in entries {

@@ -321,6 +321,13 @@ impl<'t> Merger<'t> {
 fn scalar(object: Option<Value>, patch: Option<&Value>) -> Result<Merged, Conflict> {
     same_type(object.as_ref(), patch, is_scalar, "a single value")?;
     Ok(match (patch, object) {
+        // The quotes of the object's text stay, so that a number of the patch becomes a text.
+        // Those that were not needed are not known any more.
+        (Some(patch @ (Value::Number(_) | Value::Bool(_))), Some(Value::String(text)))
+            if !crate::yaml::is_plain(&text) =>
+        {
+            Merged::Taken(Value::String(scalar_text(patch).into_owned()))
+        }
         (Some(patch), _) => Merged::Taken(patch.clone()),
         (None, Some(object)) => Merged::Kept(object),
         (None, None) => Merged::Gone,

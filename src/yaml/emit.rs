@@ -388,6 +388,11 @@ impl Emitter<'_> {
     }
 }
 
+/// Returns true for a text that stands without quotes and on one line where it is a value.
+pub fn is_plain(text: &str) -> bool {
+    style(text, false) == Style::Plain
+}
+
 /// Chooses how a string is written.
 fn style(text: &str, key: bool) -> Style {
     if is_simple_word(text) {

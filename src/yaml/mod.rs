@@ -16,7 +16,7 @@ mod scalar;
 mod simple;
 mod timestamp;
 
-pub use emit::{write, write_documents, write_json_string};
+pub use emit::{is_plain, write, write_documents, write_json_string};
 pub use gaps::Gapped;
 pub use node::{Data, Entry, Mark, Node, Scalar};
 pub use parse::{Limits, YamlError, is_simple, read, read_in_full, read_one};

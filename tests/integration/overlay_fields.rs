@@ -235,6 +235,9 @@ fn old_patch(dice: &mut Dice, owner: &Owner) -> Option<Entry> {
         object["apiVersion"].as_str()?.rsplit_once('/').unwrap_or(("", object["apiVersion"].as_str()?));
     let mut target = json!({"group": group, "version": version, "kind": object["kind"], "name": object["metadata"]["name"]});
     let mut metadata = json!({"name": object["metadata"]["name"], "annotations": strings(dice, 2)});
+    if dice.chance(50) {
+        metadata["labels"] = loose_texts(dice, &object["metadata"]["labels"]);
+    }
     if let Some(namespace) = object["metadata"].get("namespace") {
         target["namespace"] = namespace.clone();
         metadata["namespace"] = namespace.clone();
@@ -261,8 +264,10 @@ fn strategic(dice: &mut Dice, owner: &Owner, files: &mut BTreeMap<String, String
     if let Some(namespace) = object["metadata"].get("namespace") {
         metadata["namespace"] = namespace.clone();
     }
-    if dice.chance(30) {
-        metadata["annotations"] = strings(dice, 2);
+    for field in ["annotations", "labels"] {
+        if dice.chance(30) {
+            metadata[field] = loose_texts(dice, &object["metadata"][field]);
+        }
     }
     patch.insert("metadata".to_owned(), metadata);
     if dice.chance(3) {
@@ -271,6 +276,20 @@ fn strategic(dice: &mut Dice, owner: &Owner, files: &mut BTreeMap<String, String
     let aimed = (owner.doubled || dice.chance(30)).then(|| target(dice, object));
     let text = hydrant::yaml::write(&Value::Object(patch));
     Some(patch_entry(dice, files, text, aimed))
+}
+
+/// Labels or annotations of a patch: some new, some taken away, some that are no texts.
+fn loose_texts(dice: &mut Dice, there: &Value) -> Value {
+    let mut texts = strings(dice, 2);
+    for key in there.as_object().into_iter().flat_map(Map::keys) {
+        if dice.chance(50) {
+            texts[key] = if dice.chance(60) { Value::Null } else { json!(odd_string(dice)) };
+        }
+    }
+    if dice.chance(30) {
+        texts["loose"] = json!(dice.roll(99));
+    }
+    texts
 }
 
 /// A random strategic merge patch of a value.

@@ -23,8 +23,11 @@ pub struct Disk {
     /// The folder of the process, as a path in here, if paths are shown from there.
     here: Option<String>,
     /// Where paths lead; resolving links anew for each file costs more than reading it.
-    known: Arc<RwLock<HashMap<String, Option<Arc<There>>, RandomState>>>,
+    known: Arc<RwLock<Known>>,
 }
+
+/// What was asked before: where each path leads, or that it does not exist.
+type Known = HashMap<String, Option<Arc<There>>, RandomState>;
 
 /// Where a path leads.
 #[derive(Debug)]
