@@ -273,6 +273,7 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         scope.spawn(|| delivery::fetch_ahead(&fleet, &definitions.settings.git, request, tools.stop));
         hydrate(&fleet, &request.render.pick, tools)
     })?;
+    free_later(fleet.take_seen());
     delivery::hold_undeliverable(&definitions, &fleet, &mut target, request);
     let mut report = start_report(&fleet, &target);
     tools.progress.stage("delivering", None);
@@ -299,12 +300,11 @@ fn line(request: &DeliveryRequest, tools: &Tools<'_>) -> Result<Report> {
         let trees = std::mem::take(&mut report.trees);
         shortcut::keep(&key, &report, trees, request, &definitions.settings.git);
     }
-    let views: Vec<_> = fleet.clusters.iter_mut().map(|c| std::mem::take(&mut c.subjects)).collect();
-    free_later((target, views, std::mem::take(&mut fleet.subjects)));
+    free_later((target, std::mem::take(&mut fleet.subjects)));
     Ok(report)
 }
 
-/// Frees what is large on a thread of its own: a process that ends does not wait for it.
+/// Frees what is large on a thread of its own: nobody waits for it.
 fn free_later(what: impl Send + 'static) {
     // Without a thread it is freed here.
     let _ = std::thread::Builder::new().spawn(move || drop(what));

@@ -7,7 +7,7 @@ use super::platform::{Argocd, Vault};
 use super::values::ValueTree;
 use crate::definition::catalog::Component;
 use crate::error::{Origin, Violations};
-use crate::stage::bindings::SubjectData;
+use crate::stage::bindings::{SubjectData, Subjects};
 use crate::template::Part;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -180,7 +180,7 @@ pub struct Fleet<'d> {
     /// What is held, and why.
     pub held: BTreeMap<Domain, Violations>,
     /// The bindings, resolved: what `explain` and `status` tell.
-    pub subjects: crate::stage::bindings::Subjects,
+    pub subjects: Subjects,
     /// Held everywhere: problems that no domain of this run can be named for.
     pub failed: Violations,
     /// Warnings and notices.
@@ -196,7 +196,24 @@ pub struct Fleet<'d> {
     pub listed: Vec<Destination>,
 }
 
+/// What templates saw, taken out of a fleet.
+pub type Seen = (Vec<Arc<SubjectView>>, Vec<Arc<SubjectData>>);
+
 impl Fleet<'_> {
+    /// Takes out what only templates look at, once nothing is to be rendered any more: of a large
+    /// fleet it is most of the memory. Who is where stays known.
+    pub fn take_seen(&mut self) -> Seen {
+        let nothing = Arc::new(SubjectView::new(Vec::new()));
+        let views = self.clusters.iter_mut().flat_map(|c| c.subjects.values_mut());
+        let views = views.map(|view| std::mem::replace(view, nothing.clone())).collect();
+        let nothing = Arc::new(SubjectData::new(serde_json::Value::Null));
+        let Subjects { organizations, tenants, knowledge_bases, .. } = &mut self.subjects;
+        let subjects =
+            organizations.values_mut().chain(tenants.values_mut()).chain(knowledge_bases.values_mut());
+        let data = subjects.map(|s| std::mem::replace(&mut s.context, nothing.clone())).collect();
+        (views, data)
+    }
+
     /// Returns the environments that a destination is about.
     pub fn scope<'a>(&'a self, to: &'a Destination) -> Scope<'a> {
         match &to.proposes {

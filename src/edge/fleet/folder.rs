@@ -7,7 +7,8 @@ use super::{FOLDERS, MAX_DEPTH, MAX_FILE, MAX_FILES, MAX_TOTAL};
 use crate::definition::Source;
 use crate::definition::tree::Tree;
 use crate::error::{Error, Origin, Result, Violation};
-use std::fs::{self, File};
+use rayon::prelude::*;
+use std::fs::{self, File, FileType};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +26,7 @@ pub(super) fn load(folder: &Path) -> Result<(Tree, Source)> {
     if !root.is_dir() {
         return Err(Error::input(format!("the fleet `{}` is no folder", folder.display())));
     }
-    let mut walk =
-        Walk { root: root.clone(), tree: Tree::default(), bytes: 0, max_file: MAX_FILE, what: "fleet" };
+    let mut walk = Walk::new(root.clone(), MAX_FILE, "fleet");
     for name in FOLDERS {
         let path = root.join(name);
         match fs::canonicalize(&path) {
@@ -38,12 +38,12 @@ pub(super) fn load(folder: &Path) -> Result<(Tree, Source)> {
         }
     }
     if fs::symlink_metadata(root.join("hydrant.yaml")).is_ok() {
-        walk.entry(&root.join("hydrant.yaml"), "hydrant.yaml", 0);
+        walk.named(&root.join("hydrant.yaml"), "hydrant.yaml");
     } else if fs::symlink_metadata(root.join("hydrant.yml")).is_ok() {
         refuse_yml(&mut walk.tree);
     }
     let source = super::source::of_folder(&root);
-    Ok((walk.tree, source))
+    Ok((walk.read(), source))
 }
 
 /// Refuses settings under a name that is not read: without them a fleet has another name, and
@@ -68,25 +68,24 @@ pub fn load_folder(folder: &Path) -> Result<Tree> {
     if !root.is_dir() {
         return Err(wrong().hint("give a folder, not a file"));
     }
-    let mut walk = Walk {
-        root: root.clone(),
-        tree: Tree::default(),
-        bytes: 0,
-        max_file: MAX_OTHER_FILE,
-        what: "folder",
-    };
+    let mut walk = Walk::new(root.clone(), MAX_OTHER_FILE, "folder");
     walk.folder(&root, "", 0);
-    walk.tree.shown_before = format!("{}/", folder.display());
-    let shown_before = walk.tree.shown_before.clone();
-    for (path, v) in &mut walk.tree.unreadable {
-        v.at = Some(Origin::file(format!("{shown_before}{path}")));
+    let mut tree = walk.read();
+    tree.shown_before = format!("{}/", folder.display());
+    for (path, v) in &mut tree.unreadable {
+        v.at = Some(Origin::file(format!("{}{path}", tree.shown_before)));
     }
-    Ok(walk.tree)
+    Ok(tree)
 }
+
+/// So many files are read at once, so that what is in memory beyond the bound stays small.
+const AT_ONCE: usize = 256;
 
 struct Walk {
     root: PathBuf,
     tree: Tree,
+    /// The files that were found, and their names in the fleet.
+    found: Vec<(PathBuf, String)>,
     bytes: u64,
     /// The largest file that is read, in bytes.
     max_file: u64,
@@ -95,6 +94,10 @@ struct Walk {
 }
 
 impl Walk {
+    fn new(root: PathBuf, max_file: u64, what: &'static str) -> Self {
+        Self { root, tree: Tree::default(), found: Vec::new(), bytes: 0, max_file, what }
+    }
+
     fn folder(&mut self, path: &Path, shown: &str, depth: usize) {
         if depth > MAX_DEPTH {
             self.close(shown, format!("folders nest deeper than {MAX_DEPTH} levels"));
@@ -123,8 +126,10 @@ impl Walk {
             match entry {
                 Ok(entry) => match entry.file_name().into_string() {
                     Ok(name) if name.starts_with(['.', '_']) => {}
-                    Ok(name) if shown.is_empty() => self.entry(&entry.path(), &name, depth + 1),
-                    Ok(name) => self.entry(&entry.path(), &format!("{shown}/{name}"), depth + 1),
+                    Ok(name) => {
+                        let shown = if shown.is_empty() { name } else { format!("{shown}/{name}") };
+                        self.entry(&entry.path(), &shown, entry.file_type(), depth + 1);
+                    }
                     Err(name) => {
                         let lossy = name.to_string_lossy().into_owned();
                         self.close(&format!("{shown}/{lossy}"), "the file name is not UTF-8".into());
@@ -135,15 +140,19 @@ impl Walk {
         }
     }
 
-    fn entry(&mut self, path: &Path, shown: &str, depth: usize) {
-        let meta = match fs::symlink_metadata(path) {
-            Ok(meta) => meta,
+    /// Takes what stands at a path that nobody listed.
+    fn named(&mut self, path: &Path, shown: &str) {
+        self.entry(path, shown, fs::symlink_metadata(path).map(|meta| meta.file_type()), 0);
+    }
+
+    fn entry(&mut self, path: &Path, shown: &str, kind: std::io::Result<FileType>, depth: usize) {
+        let kind = match kind {
+            Ok(kind) => kind,
             Err(e) => {
                 self.close(shown, format!("cannot be read: {e}"));
                 return;
             }
         };
-        let kind = meta.file_type();
         if kind.is_symlink() {
             self.link(path, shown);
         } else if kind.is_dir() {
@@ -179,11 +188,30 @@ impl Walk {
     }
 
     fn file(&mut self, path: &Path, shown: &str) {
-        if self.tree.files.len() >= MAX_FILES {
+        if self.found.len() >= MAX_FILES {
             self.refuse(shown, format!("the {} has more than {MAX_FILES} files", self.what), None);
             return;
         }
-        match read_bounded(path, self.max_file) {
+        self.found.push((path.to_owned(), shown.to_owned()));
+    }
+
+    /// Reads the files that were found: some at once, and taken in the order in which they were.
+    fn read(mut self) -> Tree {
+        let found = std::mem::take(&mut self.found);
+        for some in found.chunks(AT_ONCE) {
+            let read: Vec<_> = match self.bytes > MAX_TOTAL {
+                false => some.par_iter().map(|(path, _)| read_bounded(path, self.max_file)).collect(),
+                true => some.iter().map(|_| Ok(Some(Vec::new()))).collect(),
+            };
+            for ((_, shown), bytes) in some.iter().zip(read) {
+                self.take(shown, bytes);
+            }
+        }
+        self.tree
+    }
+
+    fn take(&mut self, shown: &str, bytes: std::io::Result<Option<Vec<u8>>>) {
+        match bytes {
             Ok(Some(bytes)) => {
                 self.bytes += bytes.len() as u64;
                 if self.bytes > MAX_TOTAL {
