@@ -138,6 +138,10 @@ fn walk(
         set(value, made)?;
         return Ok(1);
     };
+    // What kustomize makes below a null, it does not keep: the null stays, and counts as found.
+    if value.is_null() && make.is_some() && !matches!(part, Part::Every) {
+        return Ok(1);
+    }
     match part {
         Part::Field(name) => field(name, rest, value, make, set),
         Part::Last => field("-", rest, value, make, set),
