@@ -164,13 +164,19 @@ pub enum Target {
 /// A place that remembers lots and units by their keys. The line works with none.
 pub trait Memo: Sync {
     /// Begins a run of the fleet of this name.
-    fn begin(&self, fleet: &str);
+    fn begin(&self, _fleet: &str) {}
     /// Returns what a lot's key gave before.
-    fn lot(&self, key: &LotKey, cluster: &ClusterId, subject: &SubjectId) -> Option<Lot>;
+    fn lot(&self, _key: &LotKey, _cluster: &ClusterId, _subject: &SubjectId) -> Option<Lot> {
+        None
+    }
     /// Returns what a unit's key gave before, in whatever lot.
-    fn unit(&self, key: &UnitKey) -> Option<Arc<Hydrated>>;
+    fn unit(&self, _key: &UnitKey) -> Option<Arc<Hydrated>> {
+        None
+    }
     /// Keeps what a key gives, and may put its bytes away; without a key only its units are found.
-    fn keep(&self, key: Option<&LotKey>, lot: Lot) -> Lot;
+    fn keep(&self, _key: Option<&LotKey>, lot: Lot) -> Lot {
+        lot
+    }
     /// Returns the texts in which the last run found nothing.
     fn checked(&self) -> Arc<Checked> {
         Arc::default()
@@ -187,37 +193,13 @@ pub trait Memo: Sync {
 #[derive(Debug, Default)]
 pub struct NoMemo;
 
-impl Memo for NoMemo {
-    fn begin(&self, _: &str) {}
-
-    fn lot(&self, _: &LotKey, _: &ClusterId, _: &SubjectId) -> Option<Lot> {
-        None
-    }
-
-    fn unit(&self, _: &UnitKey) -> Option<Arc<Hydrated>> {
-        None
-    }
-
-    fn keep(&self, _: Option<&LotKey>, lot: Lot) -> Lot {
-        lot
-    }
-}
+impl Memo for NoMemo {}
 
 /// A memo that remembers nothing and lets the files of each lot go: for runs that write none.
 #[derive(Debug, Default)]
 pub struct NoFiles;
 
 impl Memo for NoFiles {
-    fn begin(&self, _: &str) {}
-
-    fn lot(&self, _: &LotKey, _: &ClusterId, _: &SubjectId) -> Option<Lot> {
-        None
-    }
-
-    fn unit(&self, _: &UnitKey) -> Option<Arc<Hydrated>> {
-        None
-    }
-
     fn keep(&self, _: Option<&LotKey>, lot: Lot) -> Lot {
         lot.without_files()
     }
