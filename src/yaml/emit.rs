@@ -6,7 +6,9 @@
 //! reader would not give back (`=`, `<<`, line separators other than `\n`) is quoted.
 //! Checked against `kubectl kustomize` in `tests/integration/yaml.rs`.
 
-use super::scalar::{reads_as_string, whole};
+use super::order::{in_natural_order, natural};
+use super::scalar::whole;
+use super::style::{Style, is_separator, printable, style};
 use rayon::iter::ParallelIterator as _;
 use rayon::slice::ParallelSlice as _;
 use serde_json::{Map, Number, Value};
@@ -63,11 +65,6 @@ pub fn write_json_string(value: &Value) -> String {
     out.out
 }
 
-/// Returns true for what some YAML readers take for a line break.
-fn is_separator(c: char) -> bool {
-    matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
 /// Prints; the parts that [`super::gaps`] prints by themselves are open to it.
 pub(super) struct Emitter<'g> {
     pub(super) out: String,
@@ -90,15 +87,6 @@ pub(super) struct Spot {
     pub indent: usize,
     /// True for an item of a list, false for what stands after a key.
     pub item: bool,
-}
-
-/// How a scalar is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Plain,
-    Single,
-    Double,
-    Literal,
 }
 
 impl Emitter<'_> {
@@ -388,118 +376,6 @@ impl Emitter<'_> {
     }
 }
 
-/// Returns true for a text that stands without quotes and on one line where it is a value.
-pub fn is_plain(text: &str) -> bool {
-    style(text, false) == Style::Plain
-}
-
-/// Chooses how a string is written.
-fn style(text: &str, key: bool) -> Style {
-    if is_simple_word(text) {
-        return if reads_as_string(text) { Style::Plain } else { Style::Double };
-    }
-    let a = Analysis::of(text);
-    if text.contains(is_separator) {
-        return Style::Double;
-    }
-    let wanted = if text.contains('\n') {
-        Style::Literal
-    } else if reads_as_string(text) {
-        Style::Plain
-    } else {
-        Style::Double
-    };
-    match wanted {
-        Style::Literal if key || !a.block_allowed => Style::Double,
-        Style::Plain if a.plain_allowed => Style::Plain,
-        Style::Plain if a.single_allowed => Style::Single,
-        Style::Plain => Style::Double,
-        other => other,
-    }
-}
-
-/// Most names and values: letters, digits and a few signs, nothing to analyse.
-fn is_simple_word(text: &str) -> bool {
-    !text.is_empty()
-        && text.as_bytes()[0].is_ascii_alphabetic()
-        && text.bytes().all(|b| IN_A_SIMPLE_WORD[usize::from(b)])
-}
-
-const IN_A_SIMPLE_WORD: [bool; 256] = {
-    let mut all = [false; 256];
-    let mut b = 0;
-    while b < 256 {
-        all[b] = (b as u8).is_ascii_alphanumeric() || matches!(b as u8, b'-' | b'_' | b'.' | b'/');
-        b += 1;
-    }
-    all
-};
-
-struct Analysis {
-    plain_allowed: bool,
-    single_allowed: bool,
-    block_allowed: bool,
-}
-
-impl Analysis {
-    fn of(text: &str) -> Self {
-        if text.is_empty() {
-            return Self { plain_allowed: true, single_allowed: true, block_allowed: false };
-        }
-        let mut indicators = text.starts_with("---") || text.starts_with("...");
-        let (mut line_breaks, mut special) = (false, false);
-        let (mut leading, mut trailing, mut trailing_space) = (false, false, false);
-        let (mut break_space, mut space_break) = (false, false);
-        let (mut previous_space, mut previous_break) = (false, false);
-        let mut preceded_by_blank = true;
-        let mut chars = text.char_indices().peekable();
-        while let Some((i, c)) = chars.next() {
-            let next = chars.peek().map(|(_, n)| *n);
-            let followed_by_blank = next.is_none_or(|n| matches!(n, ' ' | '\t' | '\n' | '\r'));
-            indicators |= match c {
-                '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
-                | '`'
-                    if i == 0 =>
-                {
-                    true
-                }
-                '?' | '-' if i == 0 => followed_by_blank,
-                ':' => followed_by_blank,
-                '#' => preceded_by_blank,
-                _ => false,
-            };
-            special |= !printable(c);
-            let last = next.is_none();
-            if c == ' ' {
-                leading |= i == 0;
-                trailing |= last;
-                trailing_space |= last;
-                break_space |= previous_break;
-                (previous_space, previous_break) = (true, false);
-            } else if c == '\n' {
-                line_breaks = true;
-                leading |= i == 0;
-                trailing |= last;
-                space_break |= previous_space;
-                (previous_space, previous_break) = (false, true);
-            } else {
-                (previous_space, previous_break) = (false, false);
-            }
-            preceded_by_blank = matches!(c, ' ' | '\t' | '\n' | '\r');
-        }
-        let clean = !space_break && !special;
-        Self {
-            plain_allowed: clean && !leading && !trailing && !break_space && !line_breaks && !indicators,
-            single_allowed: clean && !break_space,
-            block_allowed: clean && !trailing_space,
-        }
-    }
-}
-
-fn printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}') && c != '\u{feff}'
-}
-
 /// Prints a float as Go's `strconv.FormatFloat(f, 'g', -1, 64)`.
 fn go_float(f: f64) -> String {
     let scientific = format!("{f:e}");
@@ -511,72 +387,4 @@ fn go_float(f: f64) -> String {
     } else {
         format!("{f}")
     }
-}
-
-/// Returns the entries in the order kustomize prints them.
-///
-/// go-yaml's comparison is no order for some keys (`a10 < a1b < a2 < a10`), and its result
-/// then changes from run to run. Inserting one by one from the sorted map gives the same
-/// result where there is one, and always the same otherwise.
-fn in_natural_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut keys: Vec<(&String, &Value)> = Vec::with_capacity(map.len());
-    for entry in map.iter() {
-        let end = keys.last().is_none_or(|last| natural(last.0, entry.0) != Ordering::Greater);
-        let at =
-            if end { keys.len() } else { keys.partition_point(|k| natural(k.0, entry.0) == Ordering::Less) };
-        keys.insert(at, entry);
-    }
-    keys
-}
-
-/// Compares keys as go-yaml does: runs of digits by their number, letters
-/// after all other signs.
-fn natural(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() {
-        let Some((x, y)) = a.bytes().zip(b.bytes()).find(|(x, y)| x != y) else {
-            return a.len().cmp(&b.len());
-        };
-        match (x.is_ascii_alphabetic(), y.is_ascii_alphabetic()) {
-            (true, true) => return x.cmp(&y),
-            (true, false) => return Ordering::Greater,
-            (false, true) => return Ordering::Less,
-            // Numbers need what stands before them.
-            (false, false) => {}
-        }
-    }
-    let (x, y): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    for i in 0..x.len().min(y.len()) {
-        if x[i] == y[i] {
-            continue;
-        }
-        let (xl, yl) = (x[i].is_alphabetic(), y[i].is_alphabetic());
-        if xl && yl {
-            return x[i].cmp(&y[i]);
-        }
-        if xl || yl {
-            return if yl { Ordering::Less } else { Ordering::Greater };
-        }
-        return numbers(&x, &y, i);
-    }
-    x.len().cmp(&y.len())
-}
-
-/// Compares two texts that differ at `i`, where neither has a letter.
-fn numbers(x: &[char], y: &[char], i: usize) -> Ordering {
-    let mut start = 0u64;
-    if x[i] == '0' || y[i] == '0' {
-        let leading = x[..i].iter().rev().take_while(|c| c.is_ascii_digit()).any(|c| *c != '0');
-        start = u64::from(leading);
-    }
-    let run = |t: &[char]| {
-        let mut n = start;
-        let mut end = i;
-        while let Some(d) = t.get(end).and_then(|c| c.to_digit(10)) {
-            n = n.wrapping_mul(10).wrapping_add(u64::from(d));
-            end += 1;
-        }
-        (n, end)
-    };
-    let ((xn, xe), (yn, ye)) = (run(x), run(y));
-    xn.cmp(&yn).then(xe.cmp(&ye)).then(x[i].cmp(&y[i]))
 }

@@ -11,13 +11,16 @@
 mod emit;
 mod gaps;
 mod node;
+mod order;
 mod parse;
 mod scalar;
 mod simple;
+mod style;
 mod timestamp;
 
-pub use emit::{is_plain, write, write_documents, write_json_string};
+pub use emit::{write, write_documents, write_json_string};
 pub use gaps::Gapped;
 pub use node::{Data, Entry, Mark, Node, Scalar};
 pub use parse::{Limits, YamlError, is_simple, read, read_in_full, read_one};
 pub use scalar::{Schema, is_text};
+pub use style::is_plain;
