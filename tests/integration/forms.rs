@@ -1,6 +1,7 @@
 //! The short way through the line gives what the long way gives, or nothing.
 
 use crate::common::{project, write_files};
+use crate::support::odd::ODD_TEXTS;
 use hydrant::definition::{Definitions, Source, Strictness, define};
 use hydrant::edge::embedded::{builtin, renderer};
 use hydrant::edge::fleet::load_folder;
@@ -165,45 +166,9 @@ fn benign() -> Value {
 fn odd() -> Vec<Value> {
     // Put together here so that no scanner takes this file for a leak.
     let token = format!("ghp_{}", "A1b2".repeat(9));
-    let texts = [
-        "",
+    let own = [
         " ",
-        "plain",
-        "two words",
-        "it's",
-        "\"quoted\"",
-        "a: b",
-        "a #b",
-        "- a",
-        "null",
-        "~",
-        "true",
         "on",
-        "0o17",
-        "1.0",
-        "1e3",
-        "2026-11-21",
-        "<<",
-        "=",
-        "a\nb",
-        "a\nb\n",
-        "\n",
-        " lead",
-        "trail ",
-        "tab\t",
-        "größer 東京",
-        "\u{85}",
-        "\u{2028}x",
-        "\u{feff}x",
-        "\u{7}",
-        "{}",
-        "[a]",
-        "&a",
-        "*a",
-        "!a",
-        "%",
-        "@",
-        "`",
         "UPPER",
         "a/b",
         "a b",
@@ -221,7 +186,7 @@ fn odd() -> Vec<Value> {
         "{{ values.name }}",
         "{% if %}",
     ];
-    let mut all: Vec<Value> = texts.iter().map(|t| json!(t)).collect();
+    let mut all: Vec<Value> = ODD_TEXTS.iter().chain(&own).map(|t| json!(t)).collect();
     all.extend([json!(token), json!({"inside": [token.clone()]}), json!({token.clone(): "key"})]);
     all.extend([76, 80, 84, 300].map(|n| json!("word and ".repeat(n / 9))));
     all.extend([64, 254].map(|n| json!("x".repeat(n))));

@@ -51,5 +51,6 @@ mod tenants_seed;
 mod tenants_types;
 mod types;
 mod yaml;
+mod yaml_gaps;
 mod yaml_out;
 mod yaml_simple;
