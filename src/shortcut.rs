@@ -15,8 +15,9 @@ use crate::stop::{Stop, StoppingClock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Returns the key of a run: everything that it read (`inputs` is the digest of that) and was told. None if something could
-/// not be read, or if it was told something that a second run would not repeat.
+/// Returns the key of a run: everything that it read (`inputs` is the digest of that) and was
+/// told. None if something could not be read, or if it was told something that a second run would
+/// not repeat.
 pub fn key(tree: &Tree, inputs: &str, request: &DeliveryRequest, sync: Option<&Wish>) -> Option<String> {
     let once = request.adopt.is_empty()
         && request.release.is_empty()

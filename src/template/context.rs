@@ -24,11 +24,13 @@ impl Part {
     /// Prepares a value.
     pub fn new(data: impl Into<Arc<Value>>) -> Self {
         let data = data.into();
-        let digest = digest(&data);
+        // Its maps are sorted, so the text is canonical.
+        let digest = blake3::hash(data.to_string().as_bytes());
         Self::known(data, digest)
     }
 
-    /// Prepares a value whose digest is known: that of another part with the same data.
+    /// Prepares a value whose digest is known. Parts of one name with one digest must have the same
+    /// data.
     pub fn known(data: Arc<Value>, digest: blake3::Hash) -> Self {
         Self { item: Item::from(Serde(&*data)), digest, data }
     }
@@ -42,12 +44,6 @@ impl Part {
     pub fn digest(&self) -> &blake3::Hash {
         &self.digest
     }
-}
-
-/// Returns the digest that a part with this data has.
-pub fn digest(data: &Value) -> blake3::Hash {
-    // Its maps are sorted, so the text is canonical.
-    blake3::hash(data.to_string().as_bytes())
 }
 
 /// What a unit's templates may see, by name.

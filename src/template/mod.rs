@@ -26,7 +26,7 @@ pub mod skeleton;
 
 use crate::error::{Origin, Violation, Violations};
 use crate::yaml::{Limits, Schema, read};
-pub use context::{Context, Part, digest};
+pub use context::{Context, Part};
 use engine::Engine;
 use scan::{MARK_CLOSE, MARK_OPEN, Scanned};
 use serde_json::Value;

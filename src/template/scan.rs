@@ -337,7 +337,7 @@ impl Scanned {
             match piece {
                 Piece::Literal(text) => out.push_str(text),
                 Piece::Slot { .. } => {
-                    out.push_str(&format!("{MARK_OPEN}{slot}{MARK_CLOSE}"));
+                    out.push_str(&super::mark(slot));
                     slot += 1;
                 }
                 Piece::Tag { .. } => out.push_str("{%%}"),
